@@ -1,0 +1,1 @@
+"""Normalisation, samples, patches, splits and augmentation."""

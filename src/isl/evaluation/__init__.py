@@ -1,0 +1,1 @@
+"""Scores, controls and reports."""

@@ -1,0 +1,1 @@
+"""Model files, tiles, and the engine that predicts whole fields."""

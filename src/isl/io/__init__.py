@@ -1,0 +1,1 @@
+"""Fields of view: readers for what microscopes write, and writers of predictions."""

@@ -1,0 +1,1 @@
+"""Networks and predictive distributions: plain modules without files or configuration frameworks."""

@@ -1,0 +1,17 @@
+"""Fixtures that many tests share."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+SHARED_DATA = Path(__file__).parent.parent.parent / "shared" / "data"
+
+
+@pytest.fixture(scope="session")
+def data_dir() -> Path:
+    """Folder of real paired images; tests that need it are skipped where it is absent."""
+    folder = Path(os.environ.get("ISL_DATA", SHARED_DATA))
+    if not folder.is_dir():
+        pytest.skip("needs the real images of ../shared/data or $ISL_DATA, which are absent")
+    return folder
