@@ -29,7 +29,8 @@ class VoxelSize:
     def __str__(self) -> str:
         """Text such as ``z ?, y 0.3, x 0.3 um``."""
         parts = (
-            f"{axis} {'?' if v is None else f'{v:.4g}'}" for axis, v in zip("zyx", self, strict=True)
+            f"{axis} {'?' if v is None else f'{v:.4g}'}"
+            for axis, v in zip("zyx", self, strict=True)
         )
         return ", ".join(parts) + " um"
 

@@ -1,1 +1,1 @@
-"""Networks and predictive distributions: plain modules without files or configuration frameworks."""
+"""Networks and predictive distributions: plain modules that open no files."""

@@ -1,0 +1,140 @@
+"""Settings: checked before any work, stored with the result.
+
+Each field's docstring is its help on the command line and its description in YAML.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+Positive = Annotated[int, Field(gt=0)]
+NonNegative = Annotated[float, Field(ge=0)]
+Fraction = Annotated[float, Field(ge=0, le=1)]
+
+
+class Config(BaseModel):
+    """Base of all settings: frozen, and unknown names are refused."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+
+class NetworkConfig(Config):
+    """Size of the default network."""
+
+    name: Literal["default"] = "default"
+    """Which network to build."""
+    widths: tuple[Positive, ...] = (96, 160, 256)
+    """Channels of each level, the finest first; each further level halves the resolution."""
+    blocks: tuple[Positive, ...] = (2, 2, 2)
+    """Residual blocks of each level (in the encoder, and again in the decoder)."""
+    stem_stride: Literal[1, 2, 4, 8] = 4
+    """Pixels of the image per pixel of the finest level, in y and in x."""
+    z_slots: Positive = 13
+    """Depths at which every stack is sampled by linear interpolation before the first layer."""
+    dropout: Fraction = 0.1
+    """Share of feature maps left out at random while training."""
+
+    @model_validator(mode="after")
+    def _one_block_count_per_level(self) -> Self:
+        if len(self.widths) != len(self.blocks) or not self.widths:
+            raise ValueError(
+                f"widths has {len(self.widths)} levels and blocks has {len(self.blocks)}: "
+                "give both one number per level"
+            )
+        return self
+
+
+class TrainConfig(Config):
+    """Everything that decides what a training run does."""
+
+    source: str | None = None
+    """Name of the transmitted-light channel; guessed with a printed reason where not given."""
+    targets: tuple[str, ...] | None = None
+    """Names of the fluorescence channels to learn; guessed where not given."""
+    target_projection: Literal["max", "mean", "middle"] = "max"
+    """How a target with several planes becomes one image."""
+
+    holdout: str | None = None
+    """What is kept back from training: columns:576-767, rows:0-99, wells:B/03,B/04, fovs:NAME,NAME
+    or none. By default one in five wells or fields, or the last quarter of a single field."""
+    holdout_margin_px: Annotated[int, Field(ge=0)] = 64
+    """Pixels on either side of a held-out region that are not trained on either."""
+
+    max_minutes: Annotated[float, Field(gt=0)] | None = None
+    """Budget in minutes; 20 where no budget is given."""
+    max_steps: Positive | None = None
+    """Budget in optimiser steps."""
+    max_epochs: Annotated[float, Field(gt=0)] | None = None
+    """Budget in epochs; one epoch draws as many pixels as the training data holds."""
+
+    batch_size: Positive = 8
+    """Patches in a batch."""
+    patch_px: Positive = 256
+    """Side of a patch; a smaller image is padded and its missing pixels do not count."""
+    content_share: Fraction = 0.5
+    """Share of patches drawn where the targets have content; the rest is drawn evenly."""
+
+    flips: bool = True
+    """Mirror patches at random."""
+    rotations: bool = True
+    """Turn patches by multiples of 90 degrees at random."""
+    free_rotation_degrees: Annotated[float, Field(ge=0, le=180)] = 0.0
+    """Largest additional rotation by an arbitrary angle."""
+    scaling: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    """Largest relative change of magnification, 0.2 for 80 to 125 %."""
+    gain_std: NonNegative = 0.1
+    """Spread of the random source gain (log-normal)."""
+    offset_std: NonNegative = 0.1
+    """Spread of the random source offset, in standard deviations of the source."""
+    noise_std: NonNegative = 0.1
+    """Largest standard deviation of added noise, in standard deviations of the source."""
+    blur_sigma_px: NonNegative = 1.0
+    """Largest standard deviation of the random Gaussian blur of the source."""
+    blur_share: Fraction = 0.2
+    """Share of patches that are blurred."""
+
+    learning_rate: Annotated[float, Field(gt=0)] = 1.5e-3
+    """Peak learning rate of AdamW; warmed up, then lowered along a cosine to zero."""
+    weight_decay: NonNegative = 0.05
+    """Weight decay of AdamW."""
+    average_decay: Annotated[float, Field(ge=0, lt=1)] = 0.995
+    """Decay of the moving average of the weights; the average is the model that is kept."""
+    log_score_weight: NonNegative = 0.1
+    """Weight of the log score beside the continuous ranked probability score in the loss."""
+
+    network: NetworkConfig = NetworkConfig()
+    """Size of the network."""
+
+    seed: Annotated[int, Field(ge=0)] = 0
+    """Seed of weights, patches, augmentation and dropout."""
+    accelerator: str = "auto"
+    """Lightning accelerator: auto, cpu, gpu, mps."""
+    devices: Positive = 1
+    """Number of devices."""
+    precision: Literal["32-true", "bf16-mixed", "16-mixed"] = "32-true"
+    """Lightning precision; bf16-mixed is slow on most processors and fast on recent GPUs."""
+    validate_minutes: Annotated[float, Field(gt=0)] = 2.0
+    """Minutes between scores, previews and checkpoints where the budget is in minutes."""
+    validate_steps: Positive = 100
+    """Steps between scores, previews and checkpoints where the budget is in steps or epochs."""
+    cache_gb: Annotated[float, Field(gt=0)] = 4.0
+    """Training images beyond this many gigabytes are kept on disk, memory-mapped."""
+
+    @model_validator(mode="after")
+    def _at_most_one_budget(self) -> Self:
+        given = [n for n in ("max_minutes", "max_steps", "max_epochs") if getattr(self, n)]
+        if len(given) > 1:
+            raise ValueError(f"give one budget, not {' and '.join(given)}")
+        return self
+
+    @model_validator(mode="after")
+    def _patch_fits_the_network(self) -> Self:
+        stride = self.network.stem_stride * 2 ** (len(self.network.widths) - 1)
+        if self.patch_px % stride:
+            raise ValueError(
+                f"patch_px is {self.patch_px} but must be a multiple of the network's stride, "
+                f"{stride}; try {max(stride, self.patch_px // stride * stride)}"
+            )
+        return self
