@@ -1,1 +1,1 @@
-"""Synthetic scenes with a known answer."""
+"""Synthetic scenes with a known answer: shapes, propagation of light, camera."""
