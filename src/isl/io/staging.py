@@ -1,0 +1,245 @@
+"""Outputs that appear under their final name only when they are complete."""
+
+from __future__ import annotations
+
+import errno
+import logging
+import os
+import platform
+import re
+import secrets
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from isl.core.errors import OutputError
+
+logger = logging.getLogger(__name__)
+
+MARKER = ".isl-output"
+"""File in every folder that `staged` made, but for ``.zarr``: the names of what was put there."""
+
+_ZARR_METADATA = ("zarr.json", ".zgroup", ".zattrs", ".zarray")
+_OUTPUT_ERRNOS = {
+    errno.ENOSPC: "the disk is full; free some space or write to another disk",
+    errno.EDQUOT: "the disk quota is used up; free some space or write to another disk",
+    errno.EFBIG: "the file system allows no file of this size; write to another disk",
+    errno.EACCES: "no permission to write there; choose another place",
+    errno.EPERM: "no permission to write there; choose another place",
+    errno.EROFS: "the file system is read-only; choose another place",
+    errno.ENOTDIR: "a part of the path is a file, not a folder; choose another place",
+    errno.EEXIST: "a file is in the way; choose another name",
+    errno.EISDIR: "a folder is in the way; choose another name",
+    errno.ENAMETOOLONG: "the name is too long; choose a shorter one",
+}
+
+
+@contextmanager
+def staged(path: Path, *, overwrite: bool) -> Iterator[Path]:
+    """Let the caller write to a temporary sibling of ``path`` and rename it when all went well.
+
+    The caller creates the file or folder that is yielded. On any exception, an interruption
+    included, it is removed again and an existing output stays as it was. Missing parent folders
+    are made.
+
+    Parameters
+    ----------
+    path
+        Final name of a file or folder.
+    overwrite
+        Whether an existing output may be replaced. A folder is replaced only where nothing but
+        an earlier output is lost: a ``.zarr`` folder, an empty folder, or one that `staged` made
+        and to which nobody has added files.
+
+    Yields
+    ------
+    Path
+        Temporary name in the same folder, ``.NAME.partial-HOST-PID-RANDOM``.
+
+    Raises
+    ------
+    OutputError
+        Before any work where the output exists or cannot be written; later where the disk is
+        full.
+
+    Examples
+    --------
+    >>> with staged(Path("scores.csv"), overwrite=False) as partial:    # doctest: +SKIP
+    ...     partial.write_text("r 0.9")
+    """
+    target = Path(os.path.realpath(path))
+    partial = _sibling(target, "partial")
+    made: list[Path] = []
+    try:
+        with _explained(target, partial):
+            _tidy(target)
+            _refuse_existing(target, overwrite)
+            made += _missing_parents(target)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            partial.touch(exist_ok=False)
+            partial.unlink()
+            yield partial
+            _refuse_existing(target, overwrite)
+            _mark(partial)
+            _move_in(partial, target)
+    except BaseException:
+        _remove(partial)
+        for folder in made:
+            with suppress(OSError):
+                folder.rmdir()
+        raise
+
+
+@contextmanager
+def scratch_folder(beside: Path) -> Iterator[Path]:
+    """Make a temporary folder next to ``beside``, which is removed at the end in any case.
+
+    Parameters
+    ----------
+    beside
+        Output whose disk the scratch data goes to.
+
+    Yields
+    ------
+    Path
+        The folder, which exists.
+
+    Raises
+    ------
+    OutputError
+        Where it cannot be made, or the disk gets full inside the block.
+    """
+    target = Path(os.path.realpath(beside))
+    scratch = _sibling(target, "scratch")
+    try:
+        with _explained(target, scratch):
+            scratch.mkdir()
+            yield scratch
+    finally:
+        _remove(scratch)
+
+
+def _refuse_existing(target: Path, overwrite: bool) -> None:
+    if not target.exists():
+        return
+    if not overwrite:
+        raise OutputError(f"{target} exists already; pass --overwrite or choose another name")
+    if target.is_dir():
+        _refuse_foreign_folder(target)
+    elif not target.is_file():
+        raise OutputError(f"{target} is neither a file nor a folder; choose another name")
+
+
+def _refuse_foreign_folder(folder: Path) -> None:
+    """Raise where overwriting the folder could lose what this package has not written."""
+    found = {entry.name for entry in folder.iterdir()}
+    if not found:
+        return
+    if folder.suffix.lower() == ".zarr" and found.intersection(_ZARR_METADATA):
+        return
+    if MARKER not in found:
+        raise OutputError(
+            f"{folder} is a folder that this program has not written, so it is not overwritten; "
+            "choose another name or delete it yourself"
+        )
+    foreign = found - {MARKER} - set((folder / MARKER).read_text("utf-8").splitlines())
+    if foreign:
+        raise OutputError(
+            f"{folder} holds '{min(foreign)}', which this program has not written, so it is not "
+            "overwritten; move that away or choose another name"
+        )
+
+
+def _sibling(target: Path, kind: str) -> Path:
+    return target.with_name(f".{target.name}.{kind}-{_host()}-{os.getpid()}-{secrets.token_hex(4)}")
+
+
+def _host() -> str:
+    return re.sub(r"[^A-Za-z0-9]", "", platform.node()) or "localhost"
+
+
+def _missing_parents(target: Path) -> list[Path]:
+    return [folder for folder in target.parents if not folder.exists()]
+
+
+@contextmanager
+def _explained(target: Path, partial: Path) -> Iterator[None]:
+    """Turn errors of the operating system about the output into `OutputError`."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in _OUTPUT_ERRNOS or not _concerns(error, target, partial):
+            raise
+        raise OutputError(
+            f"{target} cannot be written: {_OUTPUT_ERRNOS[error.errno]} ({error.strerror})"
+        ) from error
+
+
+def _concerns(error: OSError, target: Path, partial: Path) -> bool:
+    """Whether an error is about the output, not about a file that is being read."""
+    if error.filename is None or error.errno == errno.ENOSPC:
+        return True
+    name = Path(os.path.abspath(os.fsdecode(error.filename)))
+    return any(p in (name, *name.parents) for p in (target, partial)) or name in target.parents
+
+
+def _mark(partial: Path) -> None:
+    if partial.is_dir() and not any((partial / name).exists() for name in _ZARR_METADATA):
+        names = sorted(entry.name for entry in partial.iterdir())
+        (partial / MARKER).write_text("\n".join(names) + "\n", "utf-8")
+
+
+def _move_in(partial: Path, target: Path) -> None:
+    """Rename the finished output; an old one goes only once the new one is in place."""
+    if not target.exists() or (target.is_file() and partial.is_file()):
+        partial.replace(target)
+        return
+    old = _sibling(target, "replaced")
+    target.rename(old)
+    try:
+        partial.rename(target)
+    except BaseException:
+        old.rename(target)
+        raise
+    _remove(old)
+
+
+def _remove(path: Path) -> None:
+    try:
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        else:
+            path.unlink(missing_ok=True)
+    except NotADirectoryError:
+        pass
+    except OSError as error:
+        logger.warning("%s could not be removed: %s; delete it by hand", path, error)
+
+
+def _tidy(target: Path) -> None:
+    """Undo what earlier processes of this machine left behind when they were killed."""
+    if not target.parent.is_dir():
+        return
+    pattern = rf"\.{re.escape(target.name)}\.(partial|scratch|replaced)-{_host()}-(\d+)-[0-9a-f]+"
+    for entry in list(target.parent.iterdir()):
+        match = re.fullmatch(pattern, entry.name)
+        if match is None or _is_alive(int(match[2])):
+            continue
+        if match[1] == "replaced" and not target.exists():
+            entry.rename(target)
+        else:
+            _remove(entry)
+        logger.info("%s was left behind by an interrupted run and is tidied away", entry)
+
+
+def _is_alive(pid: int) -> bool:
+    if os.name != "posix":
+        return True
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:
+        return True
+    return True
