@@ -1,0 +1,193 @@
+"""Open whatever a path holds as fields of view."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from functools import partial
+from pathlib import Path
+
+from isl.core.errors import ConfigError, DataError, IslError
+from isl.io.collect import Candidate, OnBad, open_candidates, with_unique_names
+from isl.io.fov import Fov
+
+_TIFF_SUFFIXES = frozenset({".tif", ".tiff"})
+_TABLE_SUFFIXES = frozenset({".csv", ".parquet"})
+_MAKER_SUFFIXES = frozenset({".nd2", ".czi", ".lif"})
+_READABLE = (
+    "folders of PNG or TIFF images, OME-Zarr, TIFF and OME-TIFF, CSV or Parquet tables of images, "
+    "and ND2, CZI and LIF with the extra 'formats'"
+)
+
+
+def open_fovs(
+    path: str | Path, *, pattern: str | None = None, on_bad: OnBad | None = None
+) -> list[Fov]:
+    """Open images as they are: nothing is converted, and no pixel is decoded yet.
+
+    Parameters
+    ----------
+    path
+        A folder of images (searched with its sub-folders), an OME-Zarr image or plate, a TIFF
+        file, a CSV or Parquet table of image files, or a file that bioio reads.
+    pattern
+        How the files of a folder are named, for example ``"{fov}_{channel}_z{z}.tif"``; guessed
+        by default.
+    on_bad
+        Called with the name of each field that cannot be opened, and the error; the field is
+        skipped. By default the first bad field raises.
+
+    Returns
+    -------
+    list of Fov
+        With names that are unique.
+
+    Raises
+    ------
+    DataError
+        Where the path does not exist, holds nothing that can be read, or all fields are bad.
+    DamagedFileError, MissingPlaneError, DuplicateImageError, ImageSizeError
+        Where a field is bad and ``on_bad`` is None.
+
+    Examples
+    --------
+    >>> [fov.name for fov in isl.open_fovs("wells")]                    # doctest: +SKIP
+    ['A4', 'A5']
+    """
+    path = Path(path)
+    if not path.exists():
+        raise DataError(f"{path}: there is no such file or folder; check the path")
+    bad: list[IslError] = []
+
+    def report(name: str, error: IslError) -> None:
+        bad.append(error)
+        if on_bad is not None:
+            on_bad(name, error)
+
+    reporter = None if on_bad is None else report
+    fovs = with_unique_names(_open(path, pattern, reporter))
+    if not fovs and bad:
+        raise DataError(f"{path}: none of its {len(bad)} fields can be opened; the last: {bad[-1]}")
+    if not fovs:
+        raise DataError(f"{path}: nothing here can be read; readable are {_READABLE}")
+    return fovs
+
+
+def _open(path: Path, pattern: str | None, on_bad: OnBad | None) -> list[Fov]:
+    if _is_omezarr(path):
+        return _open_omezarr(path, on_bad)
+    if path.is_dir():
+        return open_candidates(_folder(path, pattern, on_bad), on_bad)
+    if pattern is not None:
+        raise ConfigError(f"{path}: a pattern names the files of a folder, but this is a file")
+    if path.suffix.lower() in _TABLE_SUFFIXES:
+        from isl.io.table import table_fields
+
+        return open_candidates(table_fields(path), on_bad)
+    return open_candidates([Candidate(path.name, partial(_open_file, path))], on_bad)
+
+
+def _open_file(path: Path) -> list[Fov]:
+    suffix = path.suffix.lower()
+    if suffix in _TIFF_SUFFIXES:
+        from isl.io.tiff import open_tiff
+
+        return open_tiff(path)
+    if suffix == ".png":
+        return _open_png(path)
+    if suffix in {".isl", ".ckpt", ".html", ".yaml", ".yml", ".md", ".txt", ".json"}:
+        raise DataError(f"{path}: not an image; readable are {_READABLE}")
+    from isl.io.bioio_reader import open_with_bioio
+
+    return open_with_bioio(path)
+
+
+def _open_png(path: Path) -> list[Fov]:
+    """A single image: the channel is what its name says, the field is named by the file."""
+    from isl.io.plane_fields import PlaneImage, build_field
+    from isl.io.published_names import parse_published_name
+
+    published = parse_published_name(path.name)
+    channel = published.channel if published else path.stem
+    name = published.well if published else path.stem
+    return [build_field(name, path, [PlaneImage(path, name, channel)])]
+
+
+def _folder(root: Path, pattern: str | None, on_bad: OnBad | None) -> list[Candidate]:
+    """Candidates below a folder; OME-Zarr folders in it are not searched but opened."""
+    from isl.io.file_names import named_fields, pattern_fields
+    from isl.io.plane_files import PLANE_SUFFIXES
+    from isl.io.published_names import is_published_name, published_fields
+
+    files, zarrs = _walk(root)
+    images = [f for f in files if f.suffix.lower() in PLANE_SUFFIXES]
+    if pattern is not None:
+        return pattern_fields(root, images, pattern)
+    published = [f for f in images if is_published_name(f.name)]
+    stacks, planes = _sorted_tiffs([f for f in images if not is_published_name(f.name)])
+    makers = [f for f in files if f.suffix.lower() in _MAKER_SUFFIXES]
+    return [
+        *(Candidate(z.name, partial(_open_omezarr, z, on_bad)) for z in zarrs),
+        *published_fields(published),
+        *named_fields(root, planes),
+        *(Candidate(f.name, partial(_open_file, f)) for f in (*stacks, *makers)),
+    ]
+
+
+def _walk(folder: Path) -> tuple[list[Path], list[Path]]:
+    """Files and OME-Zarr folders below a folder, sorted; hidden ones are left out."""
+    files: list[Path] = []
+    zarrs: list[Path] = []
+    for entry in sorted(folder.iterdir()):
+        if entry.name.startswith("."):
+            continue
+        if entry.is_file():
+            files.append(entry)
+        elif entry.suffix == ".zarr" or _has_zarr_metadata(entry):
+            zarrs.append(entry)
+        elif entry.is_dir():
+            more_files, more_zarrs = _walk(entry)
+            files += more_files
+            zarrs += more_zarrs
+    return files, zarrs
+
+
+def _sorted_tiffs(images: Iterable[Path]) -> tuple[list[Path], list[Path]]:
+    """Files with channels, times or series of their own, and files that are planes of a field.
+
+    A file that cannot be read counts as a plane, so that the field its name belongs to is
+    reported and not quietly opened without it.
+    """
+    from isl.io.tiff import files_of, is_single_plane
+
+    stacks: list[Path] = []
+    planes: list[Path] = []
+    covered: set[Path] = set()
+    for file in images:
+        if file.suffix.lower() == ".png":
+            planes.append(file)
+        elif file.resolve() not in covered:
+            try:
+                single = is_single_plane(file)
+                covered |= set() if single else {f.resolve() for f in files_of(file)}
+            except IslError:
+                single = True
+            (planes if single else stacks).append(file)
+    return stacks, planes
+
+
+def _has_zarr_metadata(folder: Path) -> bool:
+    return any((folder / name).is_file() for name in ("zarr.json", ".zgroup", ".zattrs"))
+
+
+def _is_omezarr(path: Path) -> bool:
+    if not path.is_dir() or not (path.suffix == ".zarr" or _has_zarr_metadata(path)):
+        return False
+    from isl.io.omezarr import is_omezarr
+
+    return bool(is_omezarr(path))
+
+
+def _open_omezarr(path: Path, on_bad: OnBad | None) -> list[Fov]:
+    from isl.io.omezarr import open_omezarr
+
+    return list(open_omezarr(path, on_bad))

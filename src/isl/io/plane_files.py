@@ -1,0 +1,185 @@
+"""Pixels of fields that are kept as one file a plane (PNG or TIFF)."""
+
+from __future__ import annotations
+
+import os
+import struct
+import threading
+from collections import OrderedDict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from math import prod
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from isl.core.axes import Box
+from isl.core.errors import DamagedFileError, DataError
+from isl.io.damage import naming_damage
+from isl.io.tiff_pages import read_plane, tiff_contents
+
+PLANE_SUFFIXES = frozenset({".png", ".tif", ".tiff"})
+"""Endings of files that this module reads, in lower case."""
+
+_PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
+_PNG_COLOURS = {2: "RGB", 3: "palette", 4: "grey with alpha", 6: "RGB with alpha"}
+_GREY = 0
+_CACHE_BYTES = 512 * 1024**2
+
+
+@dataclass(frozen=True)
+class ImageHeader:
+    """What the head of an image file says.
+
+    Attributes
+    ----------
+    size_y, size_x, dtype
+        Of each plane.
+    planes
+        Number of planes; more than one only in TIFF.
+    pixel_um
+        Size of a pixel (y, x) in micrometres; None where the file does not say.
+    """
+
+    size_y: int
+    size_x: int
+    dtype: np.dtype[Any]
+    planes: int = 1
+    pixel_um: tuple[float, float] | None = None
+
+
+@dataclass(frozen=True)
+class PlaneRef:
+    """One plane: a file, and the plane in it where it holds several."""
+
+    path: Path
+    plane: int = 0
+
+
+@dataclass(frozen=True)
+class PlaneFiles:
+    """Pixels of a field kept in single-plane files.
+
+    Attributes
+    ----------
+    planes
+        The plane of each (channel, t, z).
+    """
+
+    planes: Mapping[tuple[int, int, int], PlaneRef]
+
+    def read(self, channel: int, t: int, z: Sequence[int], box: Box) -> NDArray[Any]:
+        """Return pixels as (Z, Y, X); see `isl.io.fov.PixelSource`.
+
+        Raises
+        ------
+        DamagedFileError
+            Where a file cannot be decoded.
+        """
+        return np.stack([_read_ref(self.planes[channel, t, plane], box) for plane in z])
+
+
+def read_header(path: Path) -> ImageHeader:
+    """Read size and dtype of an image without decoding its pixels.
+
+    Parameters
+    ----------
+    path
+        A PNG or TIFF file.
+
+    Returns
+    -------
+    ImageHeader
+        Of the first image in the file.
+
+    Raises
+    ------
+    DamagedFileError
+        Where the head is truncated or that of another format.
+    DataError
+        Where the image is in colour, or the file is absent.
+    """
+    if path.suffix.lower() == ".png":
+        return _png_header(path)
+    series = tiff_contents(path).series[0]
+    if len(series.axes.replace("I", "").replace("Q", "").replace("Z", "")) > 0:
+        lengths = ", ".join(f"{a} {n}" for a, n in zip(series.axes, series.lengths, strict=True))
+        raise DataError(
+            f"{path}: a single-channel image is needed, but this file has axes {lengths}; "
+            "open this file by itself"
+        )
+    size = series.size_y, series.size_x, series.dtype, prod(series.lengths)
+    return ImageHeader(*size, tiff_contents(path).pixel_um)
+
+
+def _png_header(path: Path) -> ImageHeader:
+    with naming_damage(path, "a PNG image"):
+        with open(path, "rb") as file:
+            head = file.read(26)
+        if len(head) < 26 or head[:8] != _PNG_SIGNATURE or head[12:16] != b"IHDR":
+            raise DamagedFileError(
+                f"{path}: not a PNG image, or truncated ({path.stat().st_size} bytes); "
+                "copy it again from its source or leave it out"
+            )
+        size_x, size_y, bits, colour = struct.unpack(">IIBB", head[16:26])
+    if colour != _GREY:
+        raise DataError(
+            f"{path}: this PNG is in colour ({_PNG_COLOURS.get(colour, colour)}); "
+            "save each channel as a grey image, for example with Image > Color > Split Channels"
+        )
+    return ImageHeader(size_y, size_x, np.dtype(np.uint16 if bits == 16 else np.uint8))
+
+
+def _read_ref(ref: PlaneRef, box: Box) -> NDArray[Any]:
+    if ref.path.suffix.lower() == ".png":
+        return _decoded.get(ref.path)[box.slices]
+    return read_plane(tiff_contents(ref.path).series[0], ref.plane, box)
+
+
+def _decode_png(path: Path) -> NDArray[Any]:
+    import imagecodecs
+
+    with naming_damage(path, "a PNG image"):
+        pixels: NDArray[Any] = imagecodecs.png_decode(path.read_bytes())
+    pixels.flags.writeable = False
+    return pixels
+
+
+class _DecodedPlanes:
+    """Decoded planes, the least recently used dropped first.
+
+    A PNG can be decoded only as a whole, so that without this every tile would decode it again.
+    """
+
+    def __init__(self, limit_bytes: int) -> None:
+        self._limit_bytes = limit_bytes
+        self._held_bytes = 0
+        self._planes: OrderedDict[tuple[Path, int, int], NDArray[Any]] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def get(self, path: Path) -> NDArray[Any]:
+        """Decode, or take what was decoded before unless the file has changed since."""
+        with naming_damage(path, "a PNG image"):
+            stat = os.stat(path)
+        key = (path, stat.st_mtime_ns, stat.st_size)
+        with self._lock:
+            if key in self._planes:
+                self._planes.move_to_end(key)
+                return self._planes[key]
+        pixels = _decode_png(path)
+        self._hold(key, pixels)
+        return pixels
+
+    def _hold(self, key: tuple[Path, int, int], pixels: NDArray[Any]) -> None:
+        with self._lock:
+            if key not in self._planes:
+                self._planes[key] = pixels
+                self._held_bytes += pixels.nbytes
+            while self._held_bytes > self._limit_bytes and self._planes:
+                _, dropped = self._planes.popitem(last=False)
+                self._held_bytes -= dropped.nbytes
+
+
+_decoded = _DecodedPlanes(_CACHE_BYTES)
