@@ -1,0 +1,250 @@
+"""A trained model: arrays in, predictions out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike, NDArray
+
+from isl.core.axes import VoxelSize
+from isl.core.errors import ChannelError, VoxelSizeError
+from isl.core.progress import Progress, ProgressCallback, silent
+from isl.data.normalization import measure_source_array
+from isl.inference.arrays import VoxelSizeLike, as_stack, as_voxel_size
+from isl.inference.engine import Engine
+from isl.inference.folding import fold_batch_norm
+from isl.inference.model_card import (
+    FORMAT_VERSION,
+    ModelCard,
+    Provenance,
+    SourceCard,
+    TargetCard,
+    TrainedField,
+)
+from isl.inference.statistics import channel_names, compute_statistics, parse_statistics
+from isl.inference.tiles import Tile, plan_tiles
+from isl.models.distribution import SplitLogistic
+from isl.models.network import Network
+
+__all__ = [
+    "FORMAT_VERSION",
+    "Model",
+    "ModelCard",
+    "Prediction",
+    "Provenance",
+    "SourceCard",
+    "TargetCard",
+    "TrainedField",
+]
+
+VOXEL_SIZE_TOLERANCE = 0.2
+"""Largest relative difference in y or x between a model's voxel size and that of an image."""
+
+_MEMORY_BYTES = 2e9
+_LIVE_ACTIVATIONS = 10  # copies of the finest feature maps held at once, measured
+_TILE_UNIT_PX = 256
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """Predicted images.
+
+    Attributes
+    ----------
+    image
+        (C, Y, X), float32, in the unit of the target images.
+    channel_names
+        ``"DAPI"`` for a median, ``"DAPI mean"``, ``"DAPI q0.05"`` for other statistics.
+    """
+
+    image: NDArray[np.float32]
+    channel_names: tuple[str, ...]
+
+    def __getitem__(self, name: str) -> NDArray[np.float32]:
+        """Image (Y, X) of one channel; raises ChannelError where there is none."""
+        if name not in self.channel_names:
+            raise ChannelError(
+                f"the prediction has no channel '{name}'; it has: {', '.join(self.channel_names)}"
+            )
+        image: NDArray[np.float32] = self.image[self.channel_names.index(name)]
+        return image
+
+
+@dataclass(frozen=True)
+class Model:
+    """A network and its card.
+
+    Inference works on a copy of the network that is made at the first prediction; weights that
+    change later do not show.
+
+    Attributes
+    ----------
+    card
+        Targets, voxel size, normalisation, configuration, provenance.
+    network
+        The network with its weights, as trained.
+
+    Examples
+    --------
+    >>> model = isl.load_model("model.isl")                                       # doctest: +SKIP
+    >>> model.predict(phase_zyx, voxel_size=(1.0, 0.3, 0.3))["DAPI"].shape        # doctest: +SKIP
+    (768, 1024)
+    """
+
+    card: ModelCard
+    network: Network
+
+    @cached_property
+    def engine(self) -> Engine:
+        """The network as inference runs it: batch normalisation folded in, on the best device."""
+        device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        network = fold_batch_norm(self.network).to(device)
+        network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        offset = torch.tensor([t.offset for t in self.card.targets], device=device)
+        scale = torch.tensor([t.scale for t in self.card.targets], device=device)
+        return Engine(network, offset.float()[:, None, None], scale.float()[:, None, None])
+
+    def tile_px(self, shape_yx: tuple[int, int], planes: int) -> int:
+        """Side of a tile that keeps the memory of the network near two gigabytes.
+
+        Parameters
+        ----------
+        shape_yx
+            Rows and columns of the image; one tile where it fits as a whole.
+        planes
+            Planes of the source.
+        """
+        activations: float = _LIVE_ACTIVATIONS * self.card.network.widths[0]
+        per_pixel = 4 * (activations / self.card.network.stem_stride**2 + 3 * planes)
+        most_pixels = _MEMORY_BYTES / per_pixel
+        stride: int = self.network.stride
+        if shape_yx[0] * shape_yx[1] <= most_pixels:
+            return max(*shape_yx, stride)
+        side = int(most_pixels**0.5) - 2 * int(self.network.margin_px)
+        return max(side // _TILE_UNIT_PX, 1) * _TILE_UNIT_PX
+
+    def check_voxel_size(self, voxel_size: VoxelSize, what: str) -> None:
+        """Refuse images of another magnification; an unknown voxel size passes.
+
+        Raises
+        ------
+        VoxelSizeError
+            Where y or x differs by more than 20 %.
+        """
+        if self.card.voxel_size.relative_difference(voxel_size) > VOXEL_SIZE_TOLERANCE:
+            raise VoxelSizeError(
+                f"{what}: the model was trained at {self.card.voxel_size} but the voxel size here "
+                f"is {voxel_size}; resample the images, or use --ignore-voxel-size "
+                "(ignore_voxel_size=True) if the file is wrong"
+            )
+
+    def predict(
+        self,
+        zyx: ArrayLike,
+        voxel_size: VoxelSizeLike | None = None,
+        *,
+        statistics: Sequence[str] = ("median",),
+        tile_px: int | None = None,
+        ignore_voxel_size: bool = False,
+        progress: ProgressCallback = silent,
+    ) -> Prediction:
+        """Predict all targets of one z-stack.
+
+        Parameters
+        ----------
+        zyx
+            (Z, Y, X), or (Y, X) for one plane; any real dtype and unit, any size of at least 1.
+        voxel_size
+            z, y, x (or y, x) in micrometres; not checked where not given.
+        statistics
+            ``"median"``, ``"mean"``, ``"mode"``, ``"std"``, quantiles such as ``"q0.05"``.
+        tile_px
+            Side of a tile; chosen by default to bound memory.
+        ignore_voxel_size
+            Accept any voxel size.
+        progress
+            Called after each tile.
+
+        Returns
+        -------
+        Prediction
+            (C, Y, X) float32: all targets of the first statistic, then of the next.
+
+        Raises
+        ------
+        ConfigError
+            Where a statistic is unknown.
+        DataError
+            Where the array is not a stack of planes; `BlankImageError` where it holds NaN or is
+            constant, `VoxelSizeError` where the voxel size is off by more than 20 %.
+        """
+        wanted = parse_statistics(statistics)
+        stack, tiles = self._prepare(zyx, voxel_size, tile_px, ignore_voxel_size)
+        names = channel_names(self.card.target_names, wanted)
+        image = np.empty((len(names), *stack.shape[1:]), np.float32)
+        for tile, distribution in self._run(stack, tiles, progress):
+            image[:, *tile.write.slices] = compute_statistics(distribution, wanted).numpy()
+        return Prediction(image, names)
+
+    def distribution(
+        self,
+        zyx: ArrayLike,
+        voxel_size: VoxelSizeLike | None = None,
+        *,
+        tile_px: int | None = None,
+        ignore_voxel_size: bool = False,
+        progress: ProgressCallback = silent,
+    ) -> SplitLogistic:
+        """Predict the whole distribution of each pixel; arguments as for `predict`.
+
+        Returns
+        -------
+        SplitLogistic
+            Parameters (C, Y, X), float32, in the unit of the target images.
+        """
+        stack, tiles = self._prepare(zyx, voxel_size, tile_px, ignore_voxel_size)
+        shape = (len(self.card.targets), *stack.shape[1:])
+        whole = SplitLogistic(torch.empty(shape), torch.empty(shape), torch.empty(shape))
+        for tile, part in self._run(stack, tiles, progress):
+            rows, columns = tile.write.slices
+            whole.median[:, rows, columns] = part.median
+            whole.scale_left[:, rows, columns] = part.scale_left
+            whole.scale_right[:, rows, columns] = part.scale_right
+        return whole
+
+    def _prepare(
+        self,
+        zyx: ArrayLike,
+        voxel_size: VoxelSizeLike | None,
+        tile_px: int | None,
+        ignore_voxel_size: bool,
+    ) -> tuple[NDArray[Any], tuple[Tile, ...]]:
+        """Check the arguments of a prediction and plan its tiles."""
+        if voxel_size is not None and not ignore_voxel_size:
+            self.check_voxel_size(as_voxel_size(voxel_size), "the array")
+        stack = as_stack(zyx)
+        network = self.network
+        shape_yx = (stack.shape[1], stack.shape[2])
+        tiles = plan_tiles(
+            shape_yx,
+            self.tile_px(shape_yx, len(stack)) if tile_px is None else tile_px,
+            network.margin_px,
+            network.stride,
+            (network.stride, network.stride),
+        )
+        return stack, tiles
+
+    def _run(
+        self, stack: NDArray[Any], tiles: tuple[Tile, ...], progress: ProgressCallback
+    ) -> Iterator[tuple[Tile, SplitLogistic]]:
+        """Predict the tiles of an array and report each."""
+        normalizer = measure_source_array(stack, "the array")
+        parts = self.engine.predict_tiles(tiles, lambda box: stack[:, *box.slices], normalizer)
+        for done, (tile, distribution) in enumerate(parts, start=1):
+            yield tile, distribution
+            progress(Progress(done, len(tiles), "tile", "predicting"))

@@ -1,0 +1,77 @@
+"""A tiny default network and fields of view that live in memory."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from isl.core.axes import VoxelSize
+from isl.core.config import NetworkConfig
+from isl.inference.model import Model, ModelCard, Provenance, SourceCard, TargetCard
+from isl.io.fov import Channel, Fov
+from isl.models.network import build_network
+
+TINY = NetworkConfig(widths=(4, 6), blocks=(1, 1), stem_stride=2, z_slots=5)
+LATERAL_03 = VoxelSize(None, 0.3, 0.3)
+
+
+@dataclass(frozen=True)
+class ArrayPixels:
+    """Pixels (T, C, Z, Y, X) in memory; remembers the largest box that was read."""
+
+    array: np.ndarray
+    boxes: list
+
+    def read(self, channel, t, z, box):
+        self.boxes.append(box)
+        return self.array[t, channel, list(z)][:, *box.slices]
+
+
+def make_fov(tzyx, name="field", channels=("phase",), voxel_size=LATERAL_03, **more):
+    """Field of view with the same stack in each channel."""
+    tzyx = np.asarray(tzyx)
+    tczyx = np.stack([tzyx] * len(channels), axis=1)
+    described = tuple(Channel(c, tzyx.shape[1], tzyx.dtype) for c in channels)
+    return Fov(
+        name=name,
+        path=Path("images"),
+        channels=described,
+        size_t=tzyx.shape[0],
+        size_y=tzyx.shape[2],
+        size_x=tzyx.shape[3],
+        voxel_size=voxel_size,
+        pixels=ArrayPixels(tczyx, []),
+        **more,
+    )
+
+
+def make_network(config, targets):
+    """Network whose blocks, normalisations and scales all do something."""
+    generator = torch.Generator().manual_seed(1)
+    network = build_network(config, targets)
+    with torch.no_grad():
+        for name, tensor in network.state_dict().items():
+            if tensor.is_floating_point():
+                noise = torch.rand(tensor.shape, generator=generator)
+                tensor.copy_(noise - 0.5 if "norm" not in name and tensor.ndim > 1 else noise + 0.5)
+    return network.eval()
+
+
+def make_model(config=TINY, targets=("DAPI", "MAP2"), voxel_size=LATERAL_03):
+    """Model with random weights."""
+    cards = tuple(
+        TargetCard(name=name, color="0000FF", offset=100.0 * i, scale=50.0 + i)
+        for i, name in enumerate(targets)
+    )
+    card = ModelCard(
+        targets=cards,
+        source=SourceCard(name="phase", modality="phase", planes=5),
+        voxel_size=voxel_size,
+        network=config,
+        training={"seed": 0},
+        provenance=Provenance(
+            version="0", date="2026-11-22", torch="2", steps=1, minutes=0.1, seed=0
+        ),
+    )
+    return Model(card, make_network(config, len(targets)))
