@@ -1,0 +1,71 @@
+"""The command line: which commands there are; each lives in a file that is read when it is used."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections.abc import Sequence
+
+from cyclopts import App, Group
+
+from isl import __version__
+from isl.cli.console import orderly_signals, report_error
+
+JOB = Group("The job", sort_key=1)
+LOOK = Group("Look and try", sort_key=2)
+
+app = App(
+    name="isl",
+    version=__version__,
+    help="Predict fluorescence from transmitted-light z-stacks, pixel by pixel.",
+    help_format="markdown",
+    help_epilogue=(
+        "Three commands for your own images: isl info FOLDER, isl train FOLDER -o model.isl, "
+        "isl predict model.isl FOLDER -o predictions.zarr. "
+        "Add --debug to any command to see where an error comes from."
+    ),
+    suppress_keyboard_interrupt=False,
+    result_action="return_int_as_exit_code_else_zero",
+)
+app["--help"].group = app["--version"].group = Group("Options", sort_key=3)
+_COMMANDS = (
+    ("train", JOB, "Learn to predict fluorescence from pairs of images."),
+    ("predict", JOB, "Predict the fluorescence of new z-stacks with a trained model."),
+    ("evaluate", JOB, "Say in a report how good predictions are."),
+    ("info", LOOK, "Show what images, or a model file, hold."),
+    ("demo", LOOK, "Predict a small scene that needs no data, and evaluate the prediction."),
+    ("simulate", LOOK, "Write a synthetic scene to try things on."),
+)
+for _order, (_name, _group, _help) in enumerate(_COMMANDS):
+    app.command(f"isl.cli.{_name}:{_name}", name=_name, group=_group, help=_help, sort_key=_order)
+
+
+def run(words: Sequence[str] | None = None) -> int:
+    """Run one command.
+
+    Parameters
+    ----------
+    words
+        Command line without the program's name; that of the process by default.
+
+    Returns
+    -------
+    int
+        Exit code: 0 all good, 1 some field was bad and skipped, 2 error, 130 or 143 interrupted.
+
+    Examples
+    --------
+    >>> run(["--version"])
+    0.1.0
+    0
+    """
+    words = list(sys.argv[1:] if words is None else words)
+    debug = "--debug" in words
+    logging.basicConfig(level=logging.DEBUG if debug else logging.WARNING, format="%(message)s")
+    try:
+        with orderly_signals():
+            return int(app([word for word in words if word != "--debug"]))
+    except BaseException as error:
+        if type(error) is SystemExit:  # usage errors, which are printed already
+            return int(error.code or 0)
+        return report_error(error, debug)

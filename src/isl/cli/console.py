@@ -1,0 +1,229 @@
+"""What a command says: results, progress, errors, and the exit code that goes with each."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from isl.core.errors import IslError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.table import Table
+
+    from isl.core.progress import Progress, ProgressCallback
+
+GOOD, SOME_BAD, ERROR, INTERRUPTED, TERMINATED = 0, 1, 2, 130, 143
+QUIET_SECONDS = 30.0
+"""Seconds between two lines of progress where the output is a file, not a terminal."""
+
+
+class Terminated(SystemExit):
+    """The process was asked to end (SIGTERM); passes through ``finally`` blocks on its way out."""
+
+    def __init__(self) -> None:
+        super().__init__(TERMINATED)
+
+
+def stdout() -> Console:
+    """Console for results."""
+    from rich.console import Console
+
+    return Console(soft_wrap=True, highlight=False, markup=False, emoji=False)
+
+
+def stderr() -> Console:
+    """Console for progress, warnings and errors."""
+    from rich.console import Console
+
+    return Console(stderr=True, soft_wrap=True, highlight=False, markup=False, emoji=False)
+
+
+def say(text: str = "") -> None:
+    """Print one line of results, exactly as it is."""
+    stdout().print(text)
+
+
+def table(*columns: str, title: str | None = None) -> Table:
+    """Plain table whose cells are text, not markup."""
+    from rich import box
+    from rich.table import Table
+
+    made = Table(title=title, box=box.SIMPLE, title_justify="left", pad_edge=False)
+    for column in columns:
+        made.add_column(column, overflow="fold")
+    return made
+
+
+class BadFields:
+    """Reports each field that cannot be used, counts them, and knows the exit code.
+
+    Examples
+    --------
+    >>> bad = BadFields()
+    >>> bad.exit_code
+    0
+    """
+
+    def __init__(self) -> None:
+        self.names: list[str] = []
+
+    def __call__(self, field: str, error: IslError) -> None:
+        """Report one bad field."""
+        self.names.append(field)
+        stderr().print(f"skipped {field}: {error}", style="yellow")
+
+    @property
+    def exit_code(self) -> int:
+        """0 where every field was good, else 1."""
+        return SOME_BAD if self.names else GOOD
+
+    def summary(self) -> str:
+        """Sentence that counts the skipped fields; empty where there are none."""
+        count = len(self.names)
+        return f"{count} bad field{'s' * (count > 1)} skipped, see above" if count else ""
+
+
+@contextmanager
+def orderly_signals() -> Iterator[None]:
+    """Turn SIGTERM into an exception, so that half-written outputs are removed."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, _terminate)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def report_error(error: BaseException, debug: bool = False) -> int:
+    """Print an error as one message, without a traceback unless asked, and give its exit code.
+
+    Parameters
+    ----------
+    error
+        What ended the command.
+    debug
+        Print the traceback too.
+
+    Returns
+    -------
+    int
+        Exit code of the process.
+    """
+    if debug:
+        traceback.print_exception(error)
+    if isinstance(error, BrokenPipeError):
+        return _leave_closed_pipe()
+    message, code = _describe(error)
+    stderr().print(f"error: {message}" if code == ERROR else message, style="red")
+    return code
+
+
+@contextmanager
+def progress_bar() -> Iterator[ProgressCallback]:
+    """Show the progress of a long call: a bar on a terminal, now and then a line elsewhere.
+
+    Yields
+    ------
+    ProgressCallback
+        What to hand to the long call.
+    """
+    if not sys.stderr.isatty():
+        yield _QuietProgress()
+        return
+    from rich.progress import BarColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+    from rich.progress import Progress as Bar
+
+    columns = (
+        TextColumn("{task.description}", markup=False),
+        BarColumn(),
+        TextColumn("{task.fields[count]}", markup=False),
+        TextColumn("{task.fields[figures]}", markup=False),
+        TimeElapsedColumn(),
+        TextColumn("left:"),
+        TimeRemainingColumn(),
+    )
+    with Bar(*columns, console=stderr()) as bar:
+        task = bar.add_task("starting", total=None, count="", figures="")
+
+        def show(progress: Progress) -> None:
+            bar.update(
+                task,
+                completed=progress.done,
+                total=progress.total,
+                description=progress.message or progress.unit,
+                count=_count(progress),
+                figures=_figures(progress),
+            )
+
+        yield show
+
+
+class _QuietProgress:
+    """Progress for log files."""
+
+    def __init__(self) -> None:
+        self._last = time.monotonic()
+
+    def __call__(self, progress: Progress) -> None:
+        now = time.monotonic()
+        if now - self._last < QUIET_SECONDS:
+            return
+        self._last = now
+        parts = (progress.message, _count(progress), _figures(progress))
+        stderr().print("  ".join(p for p in parts if p))
+
+
+def _count(progress: Progress) -> str:
+    total = "" if progress.total is None else f"/{progress.total:.4g}"
+    return f"{progress.done:.4g}{total} {progress.unit}"
+
+
+def _figures(progress: Progress) -> str:
+    return "  ".join(f"{name} {value:.4g}" for name, value in progress.values)
+
+
+def _describe(error: BaseException) -> tuple[str, int]:
+    """Message and exit code of an error."""
+    if isinstance(error, KeyboardInterrupt):
+        return "interrupted; nothing half-written is left behind", INTERRUPTED
+    if isinstance(error, Terminated):
+        return "terminated; nothing half-written is left behind", TERMINATED
+    if isinstance(error, IslError):
+        return str(error), ERROR
+    if isinstance(error, OSError) and error.strerror:
+        where = f"{error.filename}: " if error.filename else ""
+        return f"{where}{error.strerror}; check the path, its permissions and the disk", ERROR
+    if isinstance(error, MemoryError):
+        return "there is not enough memory; use fewer or smaller images, or --tile-px", ERROR
+    hint = "this is a fault of the program: run again with --debug and report what it prints"
+    return f"{type(error).__name__}: {error}\n{hint}", ERROR
+
+
+def _leave_closed_pipe() -> int:
+    """Let nothing more be written to a pipe that nobody reads (``isl info | head``)."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return GOOD
+
+
+def _terminate(number: int, frame: FrameType | None) -> NoReturn:
+    raise Terminated
+
+
+def plain(value: Any) -> str:
+    """Text of a value for a table: tuples without brackets, numbers with four digits."""
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    if isinstance(value, (tuple, list)):
+        return ", ".join(plain(v) for v in value)
+    return "-" if value is None else str(value)

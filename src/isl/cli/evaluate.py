@@ -1,0 +1,98 @@
+"""``isl evaluate``: predictions (or a model) and the truth in, a report out."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from isl.cli.console import BadFields, progress_bar, say, stdout, table
+from isl.cli.flags import Output, Overwrite, Pattern, Source, Switch, Targets, split_names
+
+if TYPE_CHECKING:
+    from isl.evaluation.evaluation import Evaluation
+    from isl.evaluation.tables import ScoreRow
+
+COLUMNS = {
+    "pearson_r": "Pearson r",
+    "pearson_r_foreground": "r foreground",
+    "ssim": "SSIM",
+    "nrmse": "NRMSE",
+    "coverage_95": "95 % covers",
+    "best_plane_r": "best plane r",
+}
+
+
+def evaluate(
+    prediction: Path,
+    truth: Path,
+    /,
+    *,
+    output: Output,
+    region: str | None = None,
+    targets: Targets = None,
+    source: Source = None,
+    pattern: Pattern = None,
+    overwrite: Overwrite = False,
+    ignore_voxel_size: Switch = False,
+) -> int:
+    """Say in a report how good predictions are.
+
+    Parameters
+    ----------
+    prediction
+        Predictions written by 'isl predict', or a model file, whose predictions are then made.
+    truth
+        Images with the true fluorescence, and for the controls with the source.
+    output
+        Page to write, such as report.html; a .parquet and a .csv file with the scores go beside it.
+    region
+        Part of each image to compare, such as columns:576-767 or rows:0-99, both ends included.
+        A model is compared on what it was not trained on, where no part is named.
+    ignore_voxel_size
+        Accept images at another magnification than the model was trained at.
+    """
+    from isl.api import evaluate as compare
+    from isl.core.region import parse_region
+    from isl.evaluation.report import write_report
+
+    bad = BadFields()
+    part = None if region is None else parse_region(region)
+    with progress_bar() as progress:
+        evaluation = compare(
+            prediction,
+            truth,
+            pattern=pattern,
+            on_bad=bad,
+            region=part,
+            targets=split_names(targets),
+            source=source,
+            ignore_voxel_size=ignore_voxel_size,
+            progress=progress,
+        )
+    write_report(evaluation, output, overwrite=overwrite)
+    show_scores(evaluation)
+    say(f"report: {output}")
+    if bad.names:
+        say(bad.summary())
+    return bad.exit_code
+
+
+def show_scores(evaluation: Evaluation) -> None:
+    """Print the scores of each target, over all fields, and what needs attention."""
+    say(evaluation.title)
+    shown = table("target", *COLUMNS.values())
+    for target in evaluation.targets:
+        rows = (evaluation.find(target, metric) for metric in COLUMNS)
+        shown.add_row(target, *map(_cell, rows))
+    stdout().print(shown)
+    for note in evaluation.notes:
+        say(note)
+
+
+def _cell(row: ScoreRow | None) -> str:
+    """Figure with its 95 % interval, as far as there are."""
+    if row is None or row.value != row.value:
+        return "-"
+    if row.low != row.low:
+        return f"{row.value:.3f}"
+    return f"{row.value:.3f} ({row.low:.3f}-{row.high:.3f})"

@@ -1,0 +1,149 @@
+"""``isl info``: what images, or a model file, hold."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from isl.cli.console import BadFields, plain, say, stdout, table
+from isl.cli.flags import Pattern, Source, Targets, split_names
+from isl.core.errors import ChannelError
+
+if TYPE_CHECKING:
+    from isl.inference.model_card import ModelCard
+    from isl.io.fov import Channel, Fov
+
+ROWS = 20
+"""Fields, and fields a model was trained on, that are listed before the rest is only counted."""
+
+
+def info(
+    path: Path, /, *, source: Source = None, targets: Targets = None, pattern: Pattern = None
+) -> int:
+    """Show what images, or a model file, hold.
+
+    Parameters
+    ----------
+    path
+        Image file, folder, plate, table of files, or model file (.isl).
+    """
+    from isl.api import is_model_file
+
+    if is_model_file(path):
+        from isl.inference.model_file import load_model
+
+        show_card(load_model(path).card, path)
+        return 0
+    from isl.io.open import open_fovs
+
+    bad = BadFields()
+    fovs = open_fovs(path, pattern=pattern, on_bad=bad)
+    show_fields(fovs, path)
+    show_channels(fovs)
+    show_roles(fovs, source, split_names(targets))
+    if bad.names:
+        say(bad.summary())
+    return bad.exit_code
+
+
+def show_fields(fovs: Sequence[Fov], path: Path) -> None:
+    """Print a table of the fields, the first of them where there are many."""
+    count = len(fovs)
+    say(f"{path}: {count} field{'s' * (count > 1)} of view")
+    shown = table("field", "T", "C", "Z", "Y", "X", "voxel size", "well", "condition")
+    for fov in fovs[:ROWS]:
+        sizes = [str(n) for n in fov.shape]
+        shown.add_row(fov.name, *sizes, str(fov.voxel_size), plain(fov.well), plain(fov.condition))
+    stdout().print(shown)
+    _say_more(count)
+
+
+def show_channels(fovs: Sequence[Fov]) -> None:
+    """Print a table of the channels and of how many fields have each."""
+    kinds: dict[str, list[Channel]] = {}
+    for fov in fovs:
+        for channel in fov.channels:
+            kinds.setdefault(channel.name, []).append(channel)
+    shown = table("channel", "imaged as", "planes", "type", "colour", "fields")
+    for name, channels in kinds.items():
+        shown.add_row(
+            name,
+            _distinct(c.modality for c in channels),
+            _distinct(c.planes for c in channels),
+            _distinct(c.dtype for c in channels),
+            _distinct(c.color for c in channels),
+            f"{len(channels)} of {len(fovs)}",
+        )
+    stdout().print(shown)
+
+
+def show_roles(fovs: Sequence[Fov], source: str | None, targets: tuple[str, ...] | None) -> None:
+    """Print what training would take as source and targets, or why that is not clear."""
+    from isl.io.roles import choose_roles
+
+    try:
+        roles = choose_roles(fovs, source, targets)
+    except ChannelError as error:
+        if source is not None or targets is not None:
+            raise
+        say(f"source and targets: not clear. {error}")
+        return
+    say(f"source: {roles.source}")
+    say(f"targets: {', '.join(roles.targets) or 'none'}")
+    say(f"why: {roles.reason}")
+
+
+def show_card(card: ModelCard, path: Path) -> None:
+    """Print everything a model file says about itself."""
+    size = path.stat().st_size / 1e6
+    say(f"{path}: model of {len(card.targets)} targets, {size:.1f} MB")
+    _show_targets(card)
+    source = card.source
+    facts = {
+        "source": f"{source.name} ({source.modality or 'kind unknown'}), {source.planes} planes",
+        "voxel size": card.voxel_size,
+        "normalisation": "source: each field by its own mean and spread; targets: offset and scale",
+        "held out": card.holdout or "nothing",
+    }
+    _show_section("", facts)
+    _show_section("network", card.network.model_dump())
+    _show_section("training", card.training)
+    _show_section("provenance", card.provenance.model_dump())
+    say("trained on")
+    for field in card.trained_on[:ROWS]:
+        say(f"  {field.name}  {field.path}")
+    _say_more(len(card.trained_on))
+
+
+def _show_targets(card: ModelCard) -> None:
+    shown = table("target", "r held out", "offset", "scale", "projection", "display", "colour")
+    scores = card.scores or {}
+    for target in card.targets:
+        shown.add_row(
+            target.name,
+            *map(plain, (scores.get(target.name), target.offset, target.scale)),
+            target.projection,
+            *map(plain, (target.window, target.color)),
+        )
+    stdout().print(shown)
+
+
+def _show_section(title: str, facts: Mapping[str, Any]) -> None:
+    if title:
+        say(title)
+    nested = {name: value for name, value in facts.items() if isinstance(value, Mapping)}
+    for name, value in facts.items():
+        if name not in nested:
+            say(f"  {name}: {plain(value)}")
+    for name, value in nested.items():
+        _show_section(f"{title} {name}".strip(), value)
+
+
+def _say_more(count: int) -> None:
+    if count > ROWS:
+        say(f"... and {count - ROWS} more")
+
+
+def _distinct(values: Any) -> str:
+    return ", ".join(dict.fromkeys(map(plain, values)))

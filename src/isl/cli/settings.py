@@ -1,0 +1,182 @@
+"""Settings of a training run: a YAML file, and flags that win over it."""
+
+from __future__ import annotations
+
+import types
+import typing
+from collections.abc import Mapping
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Annotated, Any, TypedDict, get_args, get_origin
+
+from cyclopts import Group, Parameter
+from pydantic import BaseModel, ValidationError
+from pydantic.fields import FieldInfo
+
+from isl.cli.flags import split_names
+from isl.core.config import TrainConfig
+from isl.core.errors import ConfigError
+
+SETTINGS = Group(
+    "Settings", help="Each can also stand in the file given by --config, with _ in place of -."
+)
+
+
+def flags_of(config: type[BaseModel]) -> Any:
+    """Typed dictionary with one flag per field; only what the user gives will be in it.
+
+    Parameters
+    ----------
+    config
+        Model whose fields become flags; the docstring under a field is its help.
+
+    Returns
+    -------
+    type
+        A ``TypedDict`` that cyclopts reads.
+    """
+    fields = {name: _flag(field) for name, field in config.model_fields.items()}
+    return TypedDict(f"{config.__name__}Flags", fields, total=False)  # type: ignore[operator]
+
+
+def read_settings(path: Path | None, flags: Mapping[str, Any] | None = None) -> TrainConfig:
+    """Settings from a YAML file and from flags; flags win.
+
+    Parameters
+    ----------
+    path
+        YAML file; None for none.
+    flags
+        Settings given on the command line; names may be nested.
+
+    Returns
+    -------
+    TrainConfig
+        Checked settings.
+
+    Raises
+    ------
+    ConfigError
+        Where the file cannot be read, or a setting is unknown or makes no sense; the message names
+        the file, the setting and the nearest name that exists.
+    """
+    from_file = {} if path is None else _read_yaml(path)
+    given = {name: _split(value) for name, value in (flags or {}).items()}
+    try:
+        return TrainConfig.model_validate(_merge(from_file, given))
+    except ValidationError as error:
+        lines = [_explain(dict(e), path, given) for e in error.errors()]
+        raise ConfigError("\n".join(lines)) from error
+
+
+def _flag(field: FieldInfo) -> Any:
+    """Type and help of one flag."""
+    kind = _plain_type(field.annotation)
+    text = " ".join((field.description or "").split())
+    if isinstance(field.default, BaseModel):
+        return Annotated[kind, Parameter(help=text, group=SETTINGS)]
+    if field.default is not None:
+        text += f" [default: {_text(field.default)}]"
+    return Annotated[kind, Parameter(help=text, group=SETTINGS, negative=_negative(kind))]
+
+
+def _plain_type(annotation: Any) -> Any:
+    """Type without constraints, which pydantic checks, and without None, which no flag can be."""
+    origin, args = get_origin(annotation), get_args(annotation)
+    if origin is Annotated:
+        return _plain_type(args[0])
+    if origin in (typing.Union, types.UnionType):
+        return _plain_type(next(a for a in args if a is not type(None)))
+    if origin is tuple:
+        return list[str]
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return flags_of(annotation)
+    return annotation
+
+
+def _negative(kind: Any) -> str | None:
+    """Only switches have a ``--no-`` form."""
+    return None if kind is bool else ""
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, tuple):
+        return ",".join(map(str, value))
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _split(value: Any) -> Any:
+    """Let ``A,B`` stand for two words."""
+    if isinstance(value, list):
+        return split_names(value)
+    if isinstance(value, Mapping):
+        return {name: _split(part) for name, part in value.items()}
+    return value
+
+
+def _read_yaml(path: Path) -> dict[str, Any]:
+    import yaml
+
+    try:
+        found = yaml.safe_load(path.read_text("utf-8"))
+    except OSError as error:
+        raise ConfigError(f"{path} cannot be read: {error.strerror}; check --config") from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path} is not YAML: {error}") from error
+    if found is None:
+        return {}
+    if not isinstance(found, dict):
+        raise ConfigError(f"{path} must hold lines such as 'max_minutes: 20', not a {_kind(found)}")
+    return found
+
+
+def _kind(value: Any) -> str:
+    return "list" if isinstance(value, list) else "single value"
+
+
+def _merge(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
+    """Nested dictionaries in one, where those of ``above`` win; one budget replaces another."""
+    merged = dict(below)
+    if any(budget in above for budget in _BUDGETS):
+        merged = {name: value for name, value in merged.items() if name not in _BUDGETS}
+    for name, value in above.items():
+        nested = isinstance(value, Mapping) and isinstance(merged.get(name), Mapping)
+        merged[name] = _merge(merged[name], value) if nested else value
+    return merged
+
+
+_BUDGETS = ("max_minutes", "max_steps", "max_epochs")
+
+
+def _explain(problem: dict[str, Any], path: Path | None, flags: Mapping[str, Any]) -> str:
+    """One message in the words of whoever wrote the setting: file and key, or flag."""
+    where = [str(part) for part in problem["loc"]]
+    name = ".".join(where)
+    by_flag = path is None or (bool(where) and where[0] in flags)
+    origin = f"--{name.replace('_', '-')}" if by_flag else f"{path}: {name}"
+    if not where:
+        origin = "the settings" if path is None else str(path)
+    if problem["type"] == "extra_forbidden":
+        return f"{origin} is not a setting{_nearest(where)}"
+    message = str(problem["msg"]).removeprefix("Value error, ")
+    given = f", not {problem['input']!r}" if where else ""
+    return f"{origin}: {message[:1].lower()}{message[1:]}{given}"
+
+
+def _nearest(where: list[str]) -> str:
+    """The settings that resemble an unknown one, or all of them."""
+    model: type[BaseModel] = TrainConfig
+    for part in where[:-1]:
+        model = _plain_model(model, part)
+    names = list(model.model_fields)
+    close = get_close_matches(where[-1].replace("-", "_"), names, n=1, cutoff=0.6)
+    if close:
+        return f"; did you mean {'.'.join([*where[:-1], *close])}?"
+    return f"; the settings are: {', '.join(names)}"
+
+
+def _plain_model(model: type[BaseModel], name: str) -> type[BaseModel]:
+    kind = model.model_fields[name].annotation
+    if not (isinstance(kind, type) and issubclass(kind, BaseModel)):
+        raise TypeError(f"{name} has no settings below it")
+    return kind
