@@ -66,4 +66,5 @@ def display_window(pixels: NDArray[Any]) -> tuple[float, float, float, float]:
         return 0.0, 1.0, 0.0, 1.0
     start, end = (float(v) for v in np.percentile(finite, (0.5, 99.8)))
     low, high = float(finite.min()), float(finite.max())
-    return start, max(end, start + 1e-6), low, max(high, low + 1e-6, end)
+    end = max(end, start + 1e-6 * max(1.0, abs(start)))
+    return start, end, low, max(high, end)

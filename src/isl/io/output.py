@@ -194,10 +194,11 @@ def output_path(path: str | Path, fields: int) -> Path:
     """
     target = Path(path)
     name = target.name.lower()
-    if name.endswith(".zarr") and name not in (".zarr", ".ome.zarr"):
+    nameless = name in (".zarr", ".ome.zarr", *TIFF_ENDINGS)
+    if name.endswith(".zarr") and not nameless:
         return target
     for ending in TIFF_ENDINGS:
-        if name.endswith(ending) and name != ending:
+        if name.endswith(ending) and not nameless:
             return target if fields == 1 else target.with_name(target.name[: -len(ending)])
     raise ConfigError(
         f"{target}: the ending says no format to write; use .zarr for OME-Zarr or .ome.tif for "
