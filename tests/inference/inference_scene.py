@@ -1,6 +1,6 @@
 """A tiny default network and fields of view that live in memory."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +8,7 @@ import torch
 
 from isl.core.axes import VoxelSize
 from isl.core.config import NetworkConfig
+from isl.core.errors import DamagedFileError
 from isl.inference.model import Model, ModelCard, Provenance, SourceCard, TargetCard
 from isl.io.fov import Channel, Fov
 from isl.models.network import build_network
@@ -16,15 +17,18 @@ TINY = NetworkConfig(widths=(4, 6), blocks=(1, 1), stem_stride=2, z_slots=5)
 LATERAL_03 = VoxelSize(None, 0.3, 0.3)
 
 
-@dataclass(frozen=True)
+@dataclass
 class ArrayPixels:
-    """Pixels (T, C, Z, Y, X) in memory; remembers the largest box that was read."""
+    """Pixels (T, C, Z, Y, X) in memory; remembers the boxes that were read."""
 
     array: np.ndarray
-    boxes: list
+    boxes: list = field(default_factory=list)
+    broken_after: int | None = None
 
     def read(self, channel, t, z, box):
         self.boxes.append(box)
+        if self.broken_after is not None and len(self.boxes) > self.broken_after:
+            raise DamagedFileError("images/bad.tif is truncated; copy it again")
         return self.array[t, channel, list(z)][:, *box.slices]
 
 
@@ -41,7 +45,7 @@ def make_fov(tzyx, name="field", channels=("phase",), voxel_size=LATERAL_03, **m
         size_y=tzyx.shape[2],
         size_x=tzyx.shape[3],
         voxel_size=voxel_size,
-        pixels=ArrayPixels(tczyx, []),
+        pixels=ArrayPixels(tczyx),
         **more,
     )
 

@@ -45,15 +45,15 @@ def test_margin_is_read_wherever_there_is_image(plan):
 
 
 @given(plans)
-def test_tiles_hold_whole_chunks_where_one_fits(plan):
-    shape_yx, tile_px, _, stride, chunk_yx = plan
+def test_tiles_hold_whole_chunks(plan):
+    shape_yx, tile_px, _, _, chunk_yx = plan
     for tile in plan_tiles(*plan):
-        assert max(tile.write.shape) <= tile_px
-        assert tile.write.y0 % (chunk_yx[0] if chunk_yx[0] <= tile_px else stride) == 0
-        assert (
-            tile.write.x1 == shape_yx[1]
-            or tile.write.x1 % (chunk_yx[1] if chunk_yx[1] <= tile_px else stride) == 0
-        )
+        box = tile.write
+        starts, ends = (box.y0, box.x0), (box.y1, box.x1)
+        for start, end, size, chunk in zip(starts, ends, shape_yx, chunk_yx, strict=True):
+            assert end - start <= max(tile_px, chunk)
+            assert start % chunk == 0
+            assert end % chunk == 0 or end == size
 
 
 def test_image_that_fits_is_one_tile_without_margin():
@@ -61,9 +61,10 @@ def test_image_that_fits_is_one_tile_without_margin():
     assert tile.read == tile.write == tile.inside == Box(0, 50, 0, 64)
 
 
-def test_tile_smaller_than_stride_is_refused():
-    with pytest.raises(ConfigError, match="4 px are too small; the network needs 8"):
-        plan_tiles((50, 64), 4, 16, 8, (64, 64))
+@pytest.mark.parametrize(("shape_yx", "tile_px"), [((5, 6), 0), ((0, 6), 8)])
+def test_empty_tile_or_image_is_refused(shape_yx, tile_px):
+    with pytest.raises(ConfigError, match=r"hold nothing|is empty"):
+        plan_tiles(shape_yx, tile_px, 16, 8, (64, 64))
 
 
 @given(st.integers(1, 20), st.integers(1, 20), st.sampled_from([1, 2, 8, 16]), st.integers(1, 3))

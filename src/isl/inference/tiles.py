@@ -76,14 +76,14 @@ def plan_tiles(
     shape_yx
         Rows and columns of the image, each at least 1.
     tile_px
-        Largest side of a written box.
+        Largest side of a written box, unless a chunk is larger.
     margin_px
         Receptive-field radius of the network.
     stride
         Read boxes start at multiples of it.
     chunk_yx
-        Chunks of the output. Written boxes start at multiples of the chunk where a tile holds at
-        least one, so that no chunk is written twice; else at multiples of ``stride``.
+        Chunks of the output. Written boxes start at multiples of the chunk and hold at least one,
+        so that no chunk is written twice.
 
     Returns
     -------
@@ -93,19 +93,19 @@ def plan_tiles(
     Raises
     ------
     ConfigError
-        Where a tile is smaller than the stride, or the image is empty.
+        Where the tile or the image is empty.
 
     Examples
     --------
     >>> [tile.write.shape for tile in plan_tiles((100, 40), 64, 16, 8, (64, 64))]
     [(64, 40), (36, 40)]
     """
-    if tile_px < stride:
-        raise ConfigError(f"tiles of {tile_px} px are too small; the network needs {stride}")
+    if tile_px < 1:
+        raise ConfigError(f"tiles of {tile_px} px hold nothing; ask for 256 or more")
     if min(shape_yx) < 1:
         raise ConfigError(f"an image of {shape_yx[0]} x {shape_yx[1]} pixels is empty")
     rows, columns = (
-        _spans(size, _step(tile_px, stride, chunk))
+        _spans(size, max(tile_px // chunk, 1) * chunk)
         for size, chunk in zip(shape_yx, chunk_yx, strict=True)
     )
     boxes = (Box(*row, *column) for row, column in product(rows, columns))
@@ -113,12 +113,6 @@ def plan_tiles(
         whole = Box.of(shape_yx)
         return (Tile(whole, whole, whole),)
     return tuple(Tile.around(box, shape_yx, margin_px, stride) for box in boxes)
-
-
-def _step(tile_px: int, stride: int, chunk: int) -> int:
-    """Distance between tiles along one axis."""
-    unit = chunk if chunk <= tile_px else stride
-    return tile_px // unit * unit
 
 
 def _spans(size: int, step: int) -> list[tuple[int, int]]:

@@ -1,0 +1,246 @@
+"""Predict fields of view and write the predictions, tile by tile."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from isl.core.errors import ChannelError, DamagedFileError, DataError, IslError
+from isl.core.progress import Progress, ProgressCallback, silent
+from isl.data.normalization import measure_source
+from isl.inference.jobs import Job, find_source, output_field, provenance
+from isl.inference.model import Model
+from isl.inference.statistics import Statistic, compute_statistics, parse_statistics
+from isl.inference.tiles import Tile, plan_tiles
+from isl.io.fov import Fov
+from isl.io.output import FieldWriter, Output, create_output
+
+logger = logging.getLogger(__name__)
+
+BAD_FIELD = (DataError, DamagedFileError, ChannelError)
+"""Errors that concern one field and leave the others alone."""
+
+OnBad = Callable[[str, IslError], None]
+"""Called with the name of a field that cannot be predicted, and the reason."""
+
+
+@dataclass(frozen=True)
+class BadField:
+    """A field that was left out, and why."""
+
+    name: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class PredictSummary:
+    """What a run of `predict_fovs` did.
+
+    Attributes
+    ----------
+    path
+        Where the predictions are.
+    fields
+        Names of the predicted fields.
+    bad
+        Fields left out, with the reason.
+    notes
+        Which channels were guessed to be the source, and why; each once.
+    pixels
+        Pixels predicted, time points included, targets not.
+    seconds
+        Wall time.
+    """
+
+    path: Path
+    fields: tuple[str, ...]
+    bad: tuple[BadField, ...]
+    notes: tuple[str, ...]
+    pixels: int
+    seconds: float
+
+    @property
+    def megapixels_per_second(self) -> float:
+        """Speed, reading and writing included."""
+        return self.pixels / max(self.seconds, 1e-9) / 1e6
+
+
+@dataclass
+class _Run:
+    """State of one call: what to compute, and what came of it so far."""
+
+    model: Model
+    statistics: tuple[Statistic, ...]
+    tile_px: int | None
+    progress: ProgressCallback
+    on_bad: OnBad | None
+    bad: list[BadField] = field(default_factory=list)
+    done: list[Job] = field(default_factory=list)
+    tiles_done: int = 0
+    tiles_total: int = 0
+
+    def refuse(self, name: str, error: IslError) -> None:
+        """Report a bad field, or raise where nobody listens."""
+        if self.on_bad is None:
+            raise error
+        logger.warning("field %s is left out: %s", name, error)
+        self.bad.append(BadField(name, str(error)))
+        self.on_bad(name, error)
+
+    def tiles(self, job: Job, chunk_yx: tuple[int, int]) -> tuple[Tile, ...]:
+        """Tiles of one time point of a field."""
+        network, fov = self.model.network, job.fov
+        shape_yx = (fov.size_y, fov.size_x)
+        tile_px = self.tile_px
+        if tile_px is None:
+            tile_px = self.model.tile_px(shape_yx, fov.channel(job.source).planes)
+        return plan_tiles(shape_yx, tile_px, network.margin_px, network.stride, chunk_yx)
+
+    def predict(self, job: Job, writer: FieldWriter) -> None:
+        """Predict all time points of a field."""
+        tiles = self.tiles(job, writer.chunk_yx)
+        for t in range(job.fov.size_t):
+            normalizer = measure_source(job.fov, job.source, t)
+            parts = self.model.engine.predict_tiles(tiles, job.read(t), normalizer)
+            for tile, distribution in parts:
+                cyx = compute_statistics(distribution, self.statistics).numpy()
+                writer.write(t, tile.write, cyx)
+                self.advance(1, job.fov.name)
+
+    def advance(self, tiles: int, name: str) -> None:
+        """Report finished tiles."""
+        if tiles == 0:
+            return
+        self.tiles_done += tiles
+        self.progress(Progress(self.tiles_done, self.tiles_total, "tile", name))
+
+
+def predict_fovs(
+    model: Model,
+    fovs: Sequence[Fov],
+    output: str | Path,
+    *,
+    source: str | None = None,
+    statistics: Sequence[str] = ("median",),
+    tile_px: int | None = None,
+    dtype: str = "float32",
+    overwrite: bool = False,
+    ignore_voxel_size: bool = False,
+    progress: ProgressCallback = silent,
+    on_bad: OnBad | None = None,
+) -> PredictSummary:
+    """Predict whole fields, plates and time series; memory is bounded by the tile.
+
+    Parameters
+    ----------
+    model
+        The model.
+    fovs
+        Fields of view, at least one.
+    output
+        ``.zarr`` for OME-Zarr, ``.ome.tif`` for OME-TIFF; appears when it is complete.
+    source
+        Channel to predict from. By default the one that has the name of the model's source, else
+        the only plausible one.
+    statistics
+        As for `Model.predict`.
+    tile_px
+        Side of a tile; chosen by default to bound memory.
+    dtype
+        NumPy dtype of the output.
+    overwrite
+        Replace an existing output.
+    ignore_voxel_size
+        Accept any voxel size.
+    progress
+        Called after each tile with the number of tiles in all.
+    on_bad
+        Called for each of several fields that cannot be predicted; the field is left out. Where
+        not given, or where there is only one field, its error is raised.
+
+    Returns
+    -------
+    PredictSummary
+        What was predicted, left out, and how fast.
+
+    Raises
+    ------
+    IslError
+        For a bad setting or output, or where no field could be predicted.
+    """
+    start = time.perf_counter()
+    wanted = parse_statistics(statistics)
+    if not fovs:
+        raise DataError("there are no fields of view to predict")
+    run = _Run(model, wanted, tile_px, progress, on_bad if len(fovs) > 1 else None)
+    jobs = _check_fields(run, fovs, source, ignore_voxel_size)
+    fields = [output_field(job.fov, model.card.targets, wanted) for job in jobs]
+    with create_output(
+        output, fields, dtype=dtype, overwrite=overwrite, attributes=provenance(model.card, wanted)
+    ) as result:
+        _predict_jobs(run, jobs, result)
+    return PredictSummary(
+        result.path,
+        tuple(job.fov.name for job in run.done),
+        tuple(run.bad),
+        tuple(dict.fromkeys(job.note for job in run.done if job.note)),
+        sum(job.fov.size_t * job.fov.box.size for job in run.done),
+        time.perf_counter() - start,
+    )
+
+
+def _predict_jobs(run: _Run, jobs: Sequence[Job], output: Output) -> None:
+    """Predict the fields one after the other; drop those whose pixels turn out to be bad."""
+    counts = _count_tiles(run, jobs, output)
+    run.tiles_total = sum(counts)
+    finished = 0
+    for job, count in zip(jobs, counts, strict=True):
+        try:
+            run.predict(job, output.field(job.fov.name))
+        except BAD_FIELD as error:
+            run.refuse(job.fov.name, error)
+            output.drop(job.fov.name)
+        else:
+            run.done.append(job)
+        finished += count
+        run.advance(finished - run.tiles_done, job.fov.name)
+    _raise_if_none_left(run, run.done)
+
+
+def _count_tiles(run: _Run, jobs: Sequence[Job], output: Output) -> list[int]:
+    """Tiles of each field; the output is opened once for fields of the same size."""
+    chunks: dict[tuple[int, int], tuple[int, int]] = {}
+    counts = []
+    for job in jobs:
+        shape_yx = (job.fov.size_y, job.fov.size_x)
+        if shape_yx not in chunks:
+            chunks[shape_yx] = output.field(job.fov.name).chunk_yx
+        counts.append(job.fov.size_t * len(run.tiles(job, chunks[shape_yx])))
+    return counts
+
+
+def _check_fields(
+    run: _Run, fovs: Sequence[Fov], source: str | None, ignore_voxel_size: bool
+) -> list[Job]:
+    """Find the source of each field and check it, before anything is written."""
+    jobs = []
+    for fov in fovs:
+        try:
+            job = find_source(run.model.card, fov, source)
+            if not ignore_voxel_size:
+                run.model.check_voxel_size(fov.voxel_size, f"{fov.path}: field {fov.name}")
+            jobs.append(job)
+        except BAD_FIELD as error:
+            run.refuse(fov.name, error)
+    _raise_if_none_left(run, jobs)
+    return jobs
+
+
+def _raise_if_none_left(run: _Run, jobs: Sequence[Job]) -> None:
+    if not jobs:
+        raise DataError(
+            f"none of {len(run.bad)} fields could be predicted; the first: {run.bad[0].reason}"
+        )
