@@ -15,7 +15,8 @@ LAYERS = [
     {"simulate"},
     {"data"},
     {"inference"},
-    {"training", "evaluation"},
+    {"evaluation"},
+    {"training"},
     {"cli"},
 ]
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}

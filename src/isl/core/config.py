@@ -101,7 +101,7 @@ class TrainConfig(Config):
     """Weight decay of AdamW."""
     average_decay: Annotated[float, Field(ge=0, lt=1)] = 0.995
     """Decay of the moving average of the weights; the average is the model that is kept."""
-    log_score_weight: NonNegative = 0.1
+    log_score_weight: NonNegative = 0.0
     """Weight of the log score beside the continuous ranked probability score in the loss."""
 
     network: NetworkConfig = NetworkConfig()

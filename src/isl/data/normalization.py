@@ -128,8 +128,8 @@ def measure_source(fov: Fov, channel: str, t: int = 0) -> SourceNormalizer:
 
 def _moments(pixels: NDArray[Any]) -> tuple[int, float, float]:
     """Count, sum and sum of squares, in double precision."""
-    values = pixels.astype(np.float64)
-    return values.size, float(values.sum()), float(np.einsum("...,...->", values, values))
+    values = pixels.astype(np.float64).ravel()
+    return values.size, float(values.sum()), float(values @ values)
 
 
 def _normalizer(count: int, total: float, squares: float, what: str) -> SourceNormalizer:

@@ -1,0 +1,81 @@
+"""The held-out part while training: its patches, and running Pearson correlations."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from isl.core.axes import Box
+from isl.data.normalization import TargetNormalizer
+from isl.data.patches import Batch, cut_patch
+from isl.data.samples import Sample
+
+MOST_BOXES = 16
+LARGEST_PX = 1024
+
+
+def heldout_batches(
+    samples: Sequence[Sample],
+    normalizers: Sequence[TargetNormalizer],
+    margin_px: int,
+    stride: int,
+) -> Iterator[Batch]:
+    """Cut the held-out boxes, with as much of their surroundings as the network sees.
+
+    At most 16 boxes of at most 1024 x 1024 pixels, evenly spread over the samples: enough to watch
+    a run without slowing it down.  Presence is False outside of the boxes.
+    """
+    places = [(s, box) for s in samples if s.has_targets for box in s.heldout if box.size]
+    for sample, box in places[:: max(1, -(-len(places) // MOST_BOXES))]:
+        yield _cut(sample, _shortened(box), normalizers, margin_px, stride)
+
+
+def _shortened(box: Box) -> Box:
+    return Box(box.y0, min(box.y1, box.y0 + LARGEST_PX), box.x0, min(box.x1, box.x0 + LARGEST_PX))
+
+
+def _cut(
+    sample: Sample, box: Box, normalizers: Sequence[TargetNormalizer], margin_px: int, stride: int
+) -> Batch:
+    field = Box.of((sample.source.shape[1], sample.source.shape[2]))
+    seen = box.grow(margin_px).intersect(field)
+    rows, columns = (-(-n // stride) * stride for n in seen.shape)
+    wanted = Box(seen.y0, seen.y0 + rows, seen.x0, seen.x0 + columns)
+    source, target, presence = cut_patch(sample, wanted, seen, normalizers)
+    inner = np.zeros(wanted.shape, np.bool_)
+    inner[box.relative_to(wanted).slices] = True
+    z_position = torch.linspace(0, 1, sample.planes)[None]
+    parts = (source, target, presence & inner)
+    source_, target_, presence_ = (torch.from_numpy(part)[None] for part in parts)
+    return Batch(source_, z_position, target_, presence_)
+
+
+class RunningPearson:
+    """Pearson correlation of each target over pixels that arrive in parts.
+
+    Parameters
+    ----------
+    targets
+        Number of targets.
+    """
+
+    def __init__(self, targets: int) -> None:
+        self._sums = torch.zeros(6, targets, dtype=torch.float64)
+
+    def add(self, prediction: Tensor, target: Tensor, presence: Tensor) -> None:
+        """Add pixels (B, C, Y, X); only acquired ones count."""
+        weight = presence.double()
+        x, y = prediction.double(), target.double()
+        moments = (torch.ones_like(x), x, y, x * x, y * y, x * y)
+        sums = torch.stack([(m * weight).sum(dim=(0, 2, 3)) for m in moments])
+        self._sums += sums.cpu()
+
+    def value(self) -> list[float]:
+        """Correlation of each target; NaN where it was acquired nowhere or is constant."""
+        n, x, y, xx, yy, xy = self._sums
+        covariance = xy - x * y / n
+        variances = (xx - x * x / n) * (yy - y * y / n)
+        return [float(r) for r in covariance / variances.sqrt()]
