@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -70,11 +71,11 @@ def check_fields(fields: Sequence[OutputField]) -> None:
     """
     if not fields:
         raise ConfigError("there is no field to write; pass at least one")
-    names = [field.name for field in fields]
+    uses = Counter(field.name for field in fields)
     for field in fields:
-        if not field.name.strip("/") or names.count(field.name) > 1:
+        if not field.name.strip("/") or uses[field.name] > 1:
             raise ConfigError(
-                f"field name '{field.name}' is empty or used {names.count(field.name)} times; "
+                f"field name '{field.name}' is empty or used {uses[field.name]} times; "
                 "give each field a name of its own"
             )
         if not field.channels or min(field.size_t, field.size_y, field.size_x) < 1:

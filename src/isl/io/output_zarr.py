@@ -19,7 +19,7 @@ from isl.io.output_fields import OutputField
 from isl.io.output_pyramid import write_pyramid
 
 _WELL = re.compile(r"[A-Za-z0-9]+/[A-Za-z0-9]+")
-_NODE = re.compile(r"[A-Za-z0-9._-]+")
+_NODE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 
 class ZarrOutput:
@@ -150,14 +150,23 @@ def _places(fields: Sequence[OutputField]) -> dict[str, str]:
     if _is_plate(fields):
         return {f.name: f.name for f in fields}
     places = {f.name: "/".join(_node(part) for part in f.name.split("/")) for f in fields}
-    for name, place in places.items():
-        for other, elsewhere in places.items():
-            if other != name and f"{elsewhere}/".startswith(f"{place}/"):
-                raise ConfigError(
-                    f"the fields '{name}' and '{other}' would be stored at the same place "
-                    f"('{place}'); rename one of them"
-                )
+    _refuse_shared_places(places)
     return places
+
+
+def _refuse_shared_places(places: Mapping[str, str]) -> None:
+    """Raise where two images would share a folder, or one would lie in another."""
+    taken: dict[str, str] = {}
+    # In lower case: some file systems do not tell A from a.
+    for name, place in sorted(places.items(), key=lambda item: len(item[1])):
+        folder = Path(place.lower())
+        for candidate in (folder, *folder.parents):
+            if str(candidate) in taken:
+                raise ConfigError(
+                    f"the fields '{taken[str(candidate)]}' and '{name}' would be stored at the "
+                    f"same place ('{place}'); rename one of them"
+                )
+        taken[str(folder)] = name
 
 
 def _node(part: str) -> str:
