@@ -56,7 +56,9 @@ class Engine:
         source = torch.from_numpy(padded)[None].to(self.offset.device)
         source = source.contiguous(memory_format=torch.channels_last)
         z_position = torch.linspace(0.0, 1.0, len(zyx)) if len(zyx) > 1 else torch.tensor([0.5])
-        with torch.inference_mode():
+        # TF32 would make the answer of a GPU depend on the tile by more than rounding.
+        exact = torch.backends.cudnn.flags(enabled=True, allow_tf32=False)
+        with torch.inference_mode(), exact:
             raw = self.network(source, z_position[None].to(self.offset.device))
             raw = raw[..., :rows, :columns]
             distribution = SplitLogistic.from_raw(raw, targets=len(self.offset))
