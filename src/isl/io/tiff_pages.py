@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from isl.core.axes import Box
 from isl.core.errors import DamagedFileError, DataError
 from isl.io.damage import naming_damage
+from isl.io.tiff_directory import check_directories
 
 _TIFF = "a TIFF file"
 
@@ -126,10 +127,13 @@ def tiff_contents(path: Path) -> TiffContents:
 
 @lru_cache(maxsize=64)
 def _parse(path: Path, _mtime_ns: int, _size: int) -> TiffContents:
+    check_directories(path)
     with tifffile.TiffFile(path) as tif:
         series = tuple(_series(path, tif, s) for s in tif.series)
         if not series:
-            raise DataError(f"{path}: this TIFF file holds no image")
+            raise DamagedFileError(
+                f"{path}: this TIFF file holds no image or is truncated; copy it again"
+            )
         return TiffContents(series, tif.ome_metadata, tif.imagej_metadata, _pixel_um(tif))
 
 
