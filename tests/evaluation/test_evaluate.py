@@ -50,7 +50,7 @@ def test_coverage_where_the_file_has_quantiles(scene):
         assert observed == pytest.approx(level / 100, abs=0.02)
         missing = evaluation.score("MAP2", f"coverage_{level}")
         assert np.isnan(missing.value)
-        assert "not computed: the prediction has no channel 'MAP2 q" in missing.note
+        assert missing.note.startswith("not computed: the prediction lacks the statistics q0.")
     assert "evaluate the model" in evaluation.score("DAPI", "log_score").note
 
 

@@ -77,10 +77,10 @@ class FileForecaster:
                 low, high = (_read(fov, name, t, box) for name in bounds)
                 pixelwise[f"coverage_{level}"] = (truth >= low) & (truth <= high)
             elif level in REPORTED_LEVELS:
-                asked = " ".join(name.removeprefix(f"{target} ") for name in bounds)
+                asked = " and ".join(name.removeprefix(f"{target} ") for name in bounds)
                 reasons[f"coverage_{level}"] = (
-                    f"the prediction has no channel '{missing[0]}'; predict with the statistics "
-                    f"{asked}, or evaluate the model instead"
+                    f"the prediction lacks the statistics {asked} of the target; predict with "
+                    "them, or evaluate the model instead"
                 )
         return Forecast(_read(fov, point_channel(fov, target), t, box), pixelwise, reasons)
 

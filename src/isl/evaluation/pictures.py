@@ -58,13 +58,9 @@ def make_picture(
 
 
 def busiest_crop(foreground: BoolArray, side_px: int = CROP_PX) -> Box:
-    """Part of up to ``side_px`` squared with the most foreground, on a grid of 32 px.
-
-    An image that is narrower on one axis gives a longer part on the other, up to twice the side.
-    """
+    """Part of up to ``side_px`` squared with the most foreground, on a grid of 32 px."""
     rows, columns = foreground.shape
-    height = min(rows, side_px * 2 if columns < side_px else side_px)
-    width = min(columns, side_px * 2 if rows < side_px else side_px)
+    height, width = min(rows, side_px), min(columns, side_px)
     grid = block_sums(foreground.astype(np.float64), _STEP_PX)
     grid = grid.reshape(-(-rows // _STEP_PX), -(-columns // _STEP_PX))
     window = max(1, height // _STEP_PX), max(1, width // _STEP_PX)
