@@ -309,3 +309,31 @@ def test_truth_without_source_cannot_be_predicted(scene):
     dapi = scene.fov("a", {"DAPI": truth["DAPI"]})
     with pytest.raises(ChannelError):
         evaluate_model(scene.model(truth), [dapi])
+
+
+def test_a_field_without_the_source_does_not_stop_the_rest(scene):
+    truth = scene.truth()
+    bad = []
+    evaluation = evaluate_model(
+        scene.model(truth),
+        [scene.fov("a", truth), scene.fov("b", {"DAPI": truth["DAPI"]})],
+        source="phase",
+        on_bad=lambda name, error: bad.append((name, type(error))),
+    )
+    assert evaluation.fields == ("a",)
+    assert bad == [("b", ChannelError)]
+
+
+@pytest.mark.data
+def test_truth_of_the_real_well_agrees_with_itself(data_dir):
+    from isl.io.open import open_fovs
+
+    fovs = open_fovs(data_dir / "isl2018" / "condition_B_well_A4")
+    evaluation = evaluate_prediction(
+        fovs, fovs, targets=["DAPI_CONFOCAL"], region=parse_region("columns:576-767")
+    )
+    assert evaluation.score("DAPI_CONFOCAL", "pearson_r").value == pytest.approx(1)
+    assert evaluation.score("DAPI_CONFOCAL", "ssim").value == pytest.approx(1)
+    assert evaluation.score("DAPI_CONFOCAL", "nrmse").value == pytest.approx(0, abs=1e-6)
+    assert evaluation.score("DAPI_CONFOCAL", "best_plane_r").value < 0.3
+    assert evaluation.score("DAPI_CONFOCAL", "pearson_r").pixels == 1024 * 192

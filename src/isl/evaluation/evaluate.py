@@ -246,8 +246,9 @@ def _source_of_truth(
 def _model_source(
     known: str, fovs: Sequence[Fov], source: str | None, targets: Sequence[str]
 ) -> str:
-    if source is None and any(known in fov.channel_names for fov in fovs):
-        return known
+    asked = known if source is None else source
+    if any(asked in fov.channel_names for fov in fovs):
+        return asked
     return choose_roles(fovs, source, targets).source
 
 
