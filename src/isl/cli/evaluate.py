@@ -7,18 +7,19 @@ from typing import TYPE_CHECKING
 
 from isl.cli.console import BadFields, progress_bar, say, stdout, table
 from isl.cli.flags import Output, Overwrite, Pattern, Source, Switch, Targets, split_names
+from isl.core.errors import OutputError
 
 if TYPE_CHECKING:
     from isl.evaluation.evaluation import Evaluation
     from isl.evaluation.tables import ScoreRow
 
 COLUMNS = {
-    "pearson_r": "Pearson r",
-    "pearson_r_foreground": "r foreground",
+    "pearson_r": "Pearson r (95 %)",
+    "pearson_r_foreground": "foreground r",
     "ssim": "SSIM",
     "nrmse": "NRMSE",
-    "coverage_95": "95 % covers",
-    "best_plane_r": "best plane r",
+    "coverage_95": "in 95 %",
+    "best_plane_r": "best plane",
 }
 
 
@@ -55,6 +56,7 @@ def evaluate(
     from isl.core.region import parse_region
     from isl.evaluation.report import write_report
 
+    _refuse_existing(output, overwrite)
     bad = BadFields()
     part = None if region is None else parse_region(region)
     with progress_bar() as progress:
@@ -82,7 +84,7 @@ def show_scores(evaluation: Evaluation) -> None:
     say(evaluation.title)
     shown = table("target", *COLUMNS.values())
     for target in evaluation.targets:
-        rows = (evaluation.find(target, metric) for metric in COLUMNS)
+        rows = [evaluation.find(target, metric) for metric in COLUMNS]
         shown.add_row(target, *map(_cell, rows))
     stdout().print(shown)
     for note in evaluation.notes:
@@ -90,9 +92,16 @@ def show_scores(evaluation: Evaluation) -> None:
 
 
 def _cell(row: ScoreRow | None) -> str:
-    """Figure with its 95 % interval, as far as there are."""
+    """Figure; for the main one with its 95 % interval."""
     if row is None or row.value != row.value:
         return "-"
-    if row.low != row.low:
+    if row.metric != "pearson_r" or row.low != row.low:
         return f"{row.value:.3f}"
-    return f"{row.value:.3f} ({row.low:.3f}-{row.high:.3f})"
+    return f"{row.value:.3f} ({row.low:.2f} to {row.high:.2f})"
+
+
+def _refuse_existing(page: Path, overwrite: bool) -> None:
+    """Find out before the work, not after it, that the report cannot be written."""
+    for path in (page, page.with_suffix(".parquet"), page.with_suffix(".csv")):
+        if path.exists() and not overwrite:
+            raise OutputError(f"{path} exists already; pass --overwrite or choose another name")

@@ -96,6 +96,8 @@ def show_roles(fovs: Sequence[Fov], source: str | None, targets: tuple[str, ...]
 
 def show_card(card: ModelCard, path: Path) -> None:
     """Print everything a model file says about itself."""
+    from isl.data.normalization import RECIPE
+
     size = path.stat().st_size / 1e6
     say(f"{path}: model of {len(card.targets)} targets, {size:.1f} MB")
     _show_targets(card)
@@ -103,12 +105,13 @@ def show_card(card: ModelCard, path: Path) -> None:
     facts = {
         "source": f"{source.name} ({source.modality or 'kind unknown'}), {source.planes} planes",
         "voxel size": card.voxel_size,
-        "normalisation": "source: each field by its own mean and spread; targets: offset and scale",
+        "normalisation": RECIPE,
         "held out": card.holdout or "nothing",
     }
     _show_section("", facts)
     _show_section("network", card.network.model_dump())
-    _show_section("training", card.training)
+    settings = {name: value for name, value in card.training.items() if name != "network"}
+    _show_section("training", settings)
     _show_section("provenance", card.provenance.model_dump())
     say("trained on")
     for field in card.trained_on[:ROWS]:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
-from isl.cli.console import BadFields, progress_bar, say
+from isl.cli.console import BadFields, progress_bar, say, stderr
 from isl.cli.flags import Output, Overwrite, Pattern, Switch
 from isl.cli.settings import flags_of, read_settings
 from isl.core.config import TrainConfig
@@ -40,12 +42,13 @@ def train(
         Go on with an interrupted run of the same output.
     """
     from isl.api import open_data
-    from isl.training.run import train as train_model
 
     checked = read_settings(config, settings)
     bad = BadFields()
     fovs = open_data(data, pattern=pattern, on_bad=bad)
-    with progress_bar() as progress:
+    from isl.training.run import train as train_model
+
+    with resume_hint(output), progress_bar() as progress:
         model = train_model(
             fovs,
             checked,
@@ -65,11 +68,27 @@ def train(
 train.__annotations__["settings"] = Annotated[flags_of(TrainConfig), Parameter(name="*")]
 
 
+@contextmanager
+def resume_hint(output: Path) -> Iterator[None]:
+    """Say how to go on where the run is interrupted and has a checkpoint."""
+    from isl.training.run import RunFolder
+
+    try:
+        yield
+    except (KeyboardInterrupt, SystemExit):
+        if RunFolder.of(output).checkpoint.is_file():
+            stderr().print("to go on where this ended, repeat the command with --resume")
+        raise
+
+
 def closing_lines(model: Model, output: Path, data: Path) -> str:
     """Say how good the model is, where everything is, and what to type next."""
+    from isl.training.run import RunFolder
+
     scores = model.card.scores or {}
     held_out = ", ".join(f"{name} {value:.3f}" for name, value in scores.items())
-    lines = [f"model: {output}"]
+    folder = RunFolder.of(output)
+    lines = [f"model: {output}", f"previews: {folder.previews}, logs: {folder.path}"]
     if held_out:
         lines.insert(0, f"Pearson r on the held-out part ({model.card.holdout}): {held_out}")
     lines.append(f"next: isl predict {output} {data} -o predictions.zarr")

@@ -1,0 +1,72 @@
+from __future__ import annotations
+
+from contextlib import contextmanager
+from functools import partial
+
+import pytest
+
+from isl.cli import demo
+from isl.cli.app import run
+from isl.core.errors import DataError, ModelFileError
+from isl.io.open import open_fovs
+from isl.simulate.scene import simulate_scene
+
+
+@pytest.fixture
+def small_demo(monkeypatch, model_path):
+    """The demo with a small scene and an untrained model."""
+
+    @contextmanager
+    def shipped(name):
+        yield model_path
+
+    small = partial(simulate_scene, size_yx=(64, 80), planes=3, cells=3)
+    monkeypatch.setattr("isl.simulate.scene.simulate_scene", small)
+    monkeypatch.setattr(demo, "shipped_model", shipped)
+
+
+def test_everything_is_written_and_named(small_demo, tmp_path, capsys):
+    output = tmp_path / "isl-demo"
+    assert run(["demo", "--output", str(output)]) == 0
+    shown = capsys.readouterr().out
+    for name in ("scene", "predictions.zarr", "report.html", "demo.png"):
+        assert (output / name).exists()
+        assert str(output / name) in shown
+    (fov,) = open_fovs(output / "predictions.zarr")
+    assert fov.channel_names == ("NUCLEI", "CYTOPLASM")
+    assert ".partial-" not in (output / "report.html").read_text()
+
+
+def test_an_existing_demo_is_replaced_only_on_request(small_demo, tmp_path, capsys):
+    words = ["demo", "--output", str(tmp_path / "isl-demo")]
+    assert [run(words), run(words), run([*words, "--overwrite"])] == [0, 2, 0]
+    assert "--overwrite" in capsys.readouterr().err
+
+
+def test_a_failing_demo_leaves_nothing(tmp_path, monkeypatch, capsys):
+    def refuse(*args, **more):
+        raise DataError("no")
+
+    monkeypatch.setattr("isl.simulate.scene.simulate_scene", refuse)
+    assert run(["demo", "-o", str(tmp_path / "isl-demo")]) == 2
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_missing_shipped_model_is_explained():
+    with (
+        pytest.raises(ModelFileError, match="lacks the model file"),
+        demo.shipped_model("none.isl"),
+    ):
+        pass
+
+
+def test_the_absent_real_well_is_explained(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("ISL_DATA", str(tmp_path))
+    assert run(["demo", "--real", "-o", str(tmp_path / "out")]) == 2
+    assert "ISL_DATA" in capsys.readouterr().err
+
+
+@pytest.mark.data
+def test_the_real_well_is_found(data_dir, monkeypatch):
+    monkeypatch.setenv("ISL_DATA", str(data_dir))
+    assert demo.real_well() == (data_dir / demo.REAL_WELL).resolve()

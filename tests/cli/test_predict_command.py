@@ -1,0 +1,151 @@
+from __future__ import annotations
+
+import os
+import resource
+import signal
+import subprocess
+import sys
+from contextlib import contextmanager
+
+import imagecodecs
+import numpy as np
+import pytest
+
+from isl.cli.app import run
+from isl.io.open import open_fovs
+
+
+def predict(model_path, data, output, *more):
+    return run(["predict", str(model_path), str(data), "-o", str(output), *more])
+
+
+def names(folder):
+    return sorted(p.name for p in folder.iterdir())
+
+
+def test_predictions_have_the_names_and_the_voxel_size(model_path, scene_dir, tmp_path, capsys):
+    table = scene_dir / "images.csv"
+    assert predict(model_path, table, tmp_path / "p.zarr", "--statistics", "median,q0.05") == 0
+    (fov,) = open_fovs(tmp_path / "p.zarr")
+    assert fov.channel_names == ("NUCLEI", "CYTOPLASM", "NUCLEI q0.05", "CYTOPLASM q0.05")
+    assert fov.voxel_size.x == 0.5
+    line = capsys.readouterr().out
+    assert "predicted NUCLEI, CYTOPLASM of field S1" in line
+    assert str(tmp_path / "p.zarr") in line
+
+
+def test_flags_reach_the_prediction(model_path, scene_dir, tmp_path):
+    flags = ("--dtype", "uint16", "--tile-px", "64", "--source", "BRIGHTFIELD")
+    assert predict(model_path, scene_dir, tmp_path / "p.ome.tif", *flags) == 0
+    (fov,) = open_fovs(tmp_path / "p.ome.tif")
+    assert fov.read("NUCLEI").dtype == np.uint16
+
+
+def test_one_bad_field_among_many_is_counted(model_path, two_fields, tmp_path, capsys):
+    bad = next(two_fields.glob("*well-S2*z_depth-1*"))
+    bad.write_bytes(bad.read_bytes()[:300])
+    assert predict(model_path, two_fields, tmp_path / "p.zarr") == 1
+    shown = capsys.readouterr()
+    assert bad.name in shown.err
+    assert "1 bad field skipped" in shown.out
+    assert [f.name for f in open_fovs(tmp_path / "p.zarr")] == ["S1"]
+
+
+def truncate(plane):
+    plane.write_bytes(plane.read_bytes()[:200])
+
+
+def resize(plane):
+    plane.write_bytes(imagecodecs.png_encode(np.zeros((8, 9), np.uint16)))
+
+
+def remove(plane):
+    plane.unlink()
+
+
+def blank(plane):
+    for each in plane.parent.glob("*BRIGHTFIELD*"):
+        each.write_bytes(imagecodecs.png_encode(np.full((80, 96), 7, np.uint16)))
+
+
+@pytest.mark.parametrize("harm", [truncate, resize, remove, blank])
+def test_bad_images_end_the_command_and_leave_nothing(
+    harm, model_path, scene_dir, tmp_path, capsys
+):
+    harm(next(scene_dir.glob("*z_depth-1*")))
+    before = names(tmp_path)
+    assert predict(model_path, scene_dir, tmp_path / "p.zarr") == 2
+    shown = capsys.readouterr().err
+    assert str(scene_dir) in shown
+    assert "fault of the program" not in shown
+    assert "Traceback" not in shown
+    assert names(tmp_path) == before
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (["--source", "PHASE"], "no channel 'PHASE'"),
+        (["--statistics", "variance"], "variance"),
+        (["--dtype", "complex64"], "complex64"),
+        (["--tile-px", "-3"], "tile"),
+        (["--pattern", "{nothing}"], "pattern"),
+    ],
+)
+def test_bad_flags_are_explained(flags, message, model_path, scene_dir, tmp_path, capsys):
+    assert predict(model_path, scene_dir, tmp_path / "p.zarr", *flags) == 2
+    shown = capsys.readouterr().err
+    assert message in shown
+    assert "fault of the program" not in shown
+    assert not (tmp_path / "p.zarr").exists()
+
+
+def test_another_magnification_is_refused_unless_told(model_path, scene_dir, tmp_path, capsys):
+    table = scene_dir / "images.csv"
+    table.write_text(table.read_text().replace("1.5,0.5,0.5", "1.5,0.65,0.65"))
+    assert predict(model_path, table, tmp_path / "p.zarr") == 2
+    assert "--ignore-voxel-size" in capsys.readouterr().err
+    assert predict(model_path, table, tmp_path / "p.zarr", "--ignore-voxel-size") == 0
+
+
+def test_existing_and_unwritable_outputs(model_path, scene_dir, tmp_path, capsys):
+    output = tmp_path / "p.zarr"
+    assert predict(model_path, scene_dir, output) == 0
+    assert predict(model_path, scene_dir, output) == 2
+    assert "--overwrite" in capsys.readouterr().err
+    assert predict(model_path, scene_dir, output, "--overwrite") == 0
+    (tmp_path / "file").write_text("in the way")
+    assert predict(model_path, scene_dir, tmp_path / "file" / "p.zarr") == 2
+    assert "cannot be written" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_interruption_leaves_nothing(number, code, model_path, scene_dir, tmp_path, monkeypatch):
+    @contextmanager
+    def interrupting():
+        yield lambda progress: os.kill(os.getpid(), number)
+
+    monkeypatch.setattr("isl.cli.predict.progress_bar", interrupting)
+    before = names(tmp_path)
+    assert predict(model_path, scene_dir, tmp_path / "p.zarr") == code
+    assert names(tmp_path) == before
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs limits of the file size")
+def test_a_disk_that_takes_no_more_leaves_nothing(tmp_path):
+    words = ["simulate", "-o", str(tmp_path / "scene"), "--rows", "64", "--columns", "64"]
+    ended = subprocess.run(
+        [sys.executable, "-m", "isl", *words],
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (2000, 2000)),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ended.returncode == 2
+    assert "cannot be written" in ended.stderr
+    assert names(tmp_path) == []
+
+
+def test_an_absent_model_is_named(scene_dir, tmp_path, capsys):
+    assert predict(tmp_path / "none.isl", scene_dir, tmp_path / "p.zarr") == 2
+    assert "none.isl" in capsys.readouterr().err
