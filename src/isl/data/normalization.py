@@ -139,7 +139,7 @@ def _normalizer(count: int, total: float, squares: float, what: str) -> SourceNo
         )
     mean = total / count
     variance = squares / count - mean**2
-    if variance <= 1e-12 * max(1.0, mean**2):
+    if variance <= 1e-12 * (squares / count):
         raise BlankImageError(
             f"{what}: all source pixels are {mean:g}; nothing can be predicted from a constant "
             "image: check that the right channel was chosen with --source"

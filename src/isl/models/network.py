@@ -74,7 +74,7 @@ class Level(nn.Sequential):
 
 
 class Stem(nn.Sequential):
-    """From full resolution to the finest level: each ``stride`` x ``stride`` cell becomes a pixel."""
+    """From full resolution to the finest level: each cell of pixels becomes one pixel."""
 
     def __init__(self, planes: int, channels: int, stride: int) -> None:
         super().__init__(

@@ -1,0 +1,56 @@
+import numpy as np
+import pytest
+import torch
+
+from isl.core.axes import Box
+from isl.data.normalization import SourceNormalizer, TargetNormalizer
+from isl.data.samples import Sample
+from isl.training.heldout import LARGEST_PX, MOST_BOXES, RunningPearson, heldout_batches
+
+BOX = Box(0, 40, 70, 90)
+
+
+def sample(shape=(40, 100), heldout=BOX):
+    source = np.random.default_rng(0).normal(size=(3, *shape)).astype(np.float32)
+    return Sample("a", 0, source, SourceNormalizer(0, 1), (source[0], None), (), (heldout,))
+
+
+def batches(samples, margin_px=8, stride=8):
+    return list(heldout_batches(samples, [TargetNormalizer(0, 1)] * 2, margin_px, stride))
+
+
+def test_box_comes_with_its_surroundings_but_counts_alone():
+    (batch,) = batches([sample()])
+    assert batch.source.shape == (1, 3, 40, 40)
+    assert batch.presence[0, 0].sum() == 40 * 20
+    assert batch.presence[0, 0, :, 8:28].all()
+    assert not batch.presence[0, 1].any()
+    assert np.array_equal(batch.source[0, :, :, :36], sample().source[:, :, 62:98])
+
+
+def test_many_and_large_boxes_are_bounded():
+    assert len(batches([sample() for _ in range(50)])) <= MOST_BOXES
+    huge = sample((1, 3000), Box(0, 1, 0, 3000))
+    assert batches([huge])[0].presence.sum() == LARGEST_PX
+
+
+def test_running_pearson_is_numpys_over_all_parts():
+    generator = torch.Generator().manual_seed(0)
+    x, y = torch.randn(2, 6, 2, 5, 5, generator=generator)
+    y = y + x
+    presence = torch.rand(6, 2, 5, 5, generator=generator) > 0.3
+    running = RunningPearson(2)
+    running.add(x[:2], y[:2], presence[:2])
+    running.add(x[2:], y[2:], presence[2:])
+    expected = [
+        np.corrcoef(x[:, c][presence[:, c]], y[:, c][presence[:, c]])[0, 1] for c in range(2)
+    ]
+    assert running.value() == pytest.approx(expected)
+
+
+def test_nothing_acquired_is_nan():
+    running = RunningPearson(1)
+    running.add(
+        torch.ones(1, 1, 2, 2), torch.ones(1, 1, 2, 2), torch.zeros(1, 1, 2, 2, dtype=torch.bool)
+    )
+    assert running.value()[0] != running.value()[0]

@@ -1,0 +1,188 @@
+import csv
+import signal
+
+import numpy as np
+import pytest
+import torch
+from scipy.ndimage import gaussian_filter
+
+from isl.core.axes import VoxelSize
+from isl.core.config import NetworkConfig, TrainConfig
+from isl.core.errors import ChannelError, ConfigError, OutputError, VoxelSizeError
+from isl.inference.model_file import load_model
+from isl.io.arrays import fov_from_arrays
+from isl.training.run import RunFolder, train
+
+TINY = {
+    "network": NetworkConfig(widths=(8, 8), blocks=(1, 1), z_slots=3),
+    "batch_size": 2,
+    "patch_px": 32,
+    "max_steps": 8,
+    "validate_steps": 3,
+    "holdout": "columns:64-95",
+    "holdout_margin_px": 8,
+    "source": "phase",
+}
+
+
+def field(name="a", without=(), size_x=96, **kwargs):
+    rng = np.random.default_rng(len(name))
+    phase = gaussian_filter(rng.normal(100, 50, (3, 48, size_x)), (0, 3, 3)).astype(np.float32)
+    channels = {"phase": phase, "DAPI": phase[1] * 2 + 5, "MAP2": -phase[0]}
+    return fov_from_arrays(
+        {k: v for k, v in channels.items() if k not in without}, name=name, **kwargs
+    )
+
+
+def weights(model):
+    return list(model.network.state_dict().values())
+
+
+def same(one, other):
+    return all(torch.equal(a, b) for a, b in zip(weights(one), weights(other), strict=True))
+
+
+def test_a_run_leaves_model_logs_previews_and_settings(tmp_path):
+    plans, reports = [], []
+    model = train(
+        [field()],
+        TrainConfig(**TINY),
+        tmp_path / "m.isl",
+        announce=plans.append,
+        progress=reports.append,
+    )
+    loaded = load_model(tmp_path / "m.isl")
+    assert same(model, loaded)
+    assert loaded.card.target_names == ("DAPI", "MAP2")
+    assert loaded.card.holdout == "columns:64-95"
+    assert set(loaded.card.scores) == {"DAPI", "MAP2"}
+    assert loaded.card.provenance.steps == 8
+    folder = RunFolder.of(tmp_path / "m.isl")
+    assert len(list(folder.previews.glob("step_*.png"))) >= 2
+    assert list(folder.path.glob("tensorboard/*/events*"))
+    with next(folder.path.glob("csv/*/metrics.csv")).open() as file:
+        rows = list(csv.DictReader(file))
+    assert any(row["heldout/r/DAPI"] for row in rows)
+    plan = plans[0]
+    assert plan.train_pixels == 48 * 56
+    assert plan.heldout_pixels == 48 * 32
+    assert plan.steps == 8
+    text = "\n".join(plan.lines())
+    for words in (
+        "phase, 3 planes",
+        "DAPI, MAP2",
+        "columns:64-95",
+        "8 steps",
+        "million parameters",
+    ):
+        assert words in text
+    steps = [r for r in reports if r.unit == "budget"]
+    assert [round(r.done * 8) for r in steps] == list(range(1, 9))
+
+
+def test_training_learns_a_simple_relation(tmp_path):
+    config = TrainConfig(**(TINY | {"max_steps": 120, "learning_rate": 1e-2, "average_decay": 0.9}))
+    model = train([field()], config, tmp_path / "m.isl")
+    assert model.card.scores["DAPI"] > 0.7
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_resuming_after_a_signal_gives_the_same_weights(tmp_path, number):
+    config = TrainConfig(**TINY)
+    undisturbed = train([field()], config, tmp_path / "a.isl")
+
+    class Ended(BaseException):
+        pass
+
+    def end(*_):
+        raise KeyboardInterrupt if number == signal.SIGINT else Ended
+
+    def interrupt(report):
+        if report.unit == "budget" and round(report.done * 8) == 5:
+            signal.raise_signal(number)
+
+    before = signal.signal(number, end)
+    try:
+        with pytest.raises((KeyboardInterrupt, Ended)):
+            train([field()], config, tmp_path / "b.isl", progress=interrupt)
+        assert signal.getsignal(number) is end
+    finally:
+        signal.signal(number, before)
+    assert not (tmp_path / "b.isl").exists()
+    reports = []
+    resumed = train([field()], config, tmp_path / "b.isl", resume=True, progress=reports.append)
+    assert [round(r.done * 8) for r in reports if r.unit == "budget"] == [6, 7, 8]
+    assert same(undisturbed, resumed)
+
+
+def test_resuming_after_a_crash_goes_on_from_the_last_checkpoint(tmp_path):
+    config = TrainConfig(**TINY)
+    undisturbed = train([field()], config, tmp_path / "a.isl")
+
+    def crash(report):
+        if report.unit == "budget" and round(report.done * 8) == 5:
+            raise RuntimeError("power cut")
+
+    with pytest.raises(RuntimeError, match="power cut"):
+        train([field()], config, tmp_path / "b.isl", progress=crash)
+    assert same(undisturbed, train([field()], config, tmp_path / "b.isl", resume=True))
+
+
+def test_a_target_missing_in_some_fields_still_trains(tmp_path):
+    fovs = [field("a"), field("bb", without=("MAP2",)), field("ccc", without=("DAPI",))]
+    plans = []
+    config = TrainConfig(**(TINY | {"holdout": "fovs:a"}))
+    with pytest.raises(ConfigError, match="cannot hold out fovs zz; there are: a, bb, ccc"):
+        train(fovs, config.model_copy(update={"holdout": "fovs:zz"}), tmp_path / "m.isl")
+    model = train(fovs, config, tmp_path / "m.isl", announce=plans.append)
+    assert plans[0].fields_with_target == (2, 2)
+    assert "DAPI (2 of 3 fields)" in "\n".join(plans[0].lines())
+    assert all(torch.isfinite(w).all() for w in weights(model) if w.is_floating_point())
+
+
+def test_without_holdout_there_are_no_scores(tmp_path):
+    model = train([field()], TrainConfig(**(TINY | {"holdout": "none"})), tmp_path / "m.isl")
+    assert model.card.scores is None
+
+
+def test_existing_output_is_refused_before_any_work(tmp_path):
+    config = TrainConfig(**TINY)
+    (tmp_path / "m.isl").touch()
+    with pytest.raises(OutputError, match="--overwrite"):
+        train([field()], config, tmp_path / "m.isl")
+    with pytest.raises(OutputError, match="nothing to resume"):
+        train([field()], config, tmp_path / "new.isl", resume=True)
+    with pytest.raises(OutputError, match=r"something\.isl"):
+        train([field()], config, tmp_path / "m.pt")
+    with pytest.raises(OutputError, match="does not exist"):
+        train([field()], config, tmp_path / "no" / "m.isl")
+    train([field()], config, tmp_path / "m.isl", overwrite=True)
+    assert load_model(tmp_path / "m.isl").card.provenance.steps == 8
+
+
+def test_resuming_with_other_settings_is_refused(tmp_path):
+    train([field()], TrainConfig(**TINY), tmp_path / "m.isl")
+    other = TrainConfig(**(TINY | {"learning_rate": 0.5}))
+    with pytest.raises(ConfigError, match=r"learning_rate 0.0015 \(now 0.5\)"):
+        train([field()], other, tmp_path / "m.isl", resume=True)
+
+
+def test_fields_of_different_magnification_are_refused(tmp_path):
+    fovs = [
+        field("a", voxel_size=VoxelSize(1, 0.3, 0.3)),
+        field("bb", voxel_size=VoxelSize(1, 0.6, 0.6)),
+    ]
+    with pytest.raises(VoxelSizeError, match="field bb has voxels of"):
+        train(fovs, TrainConfig(**TINY), tmp_path / "m.isl")
+
+
+def test_no_target_is_an_error(tmp_path):
+    with pytest.raises(ChannelError):
+        train([field(without=("DAPI", "MAP2"))], TrainConfig(**TINY), tmp_path / "m.isl")
+
+
+def test_a_diverging_run_says_so(tmp_path):
+    fov = field()
+    huge = TrainConfig(**(TINY | {"learning_rate": 1e30, "max_steps": 40}))
+    with pytest.raises(ConfigError, match="learning rate"):
+        train([fov], huge, tmp_path / "m.isl")

@@ -1,0 +1,84 @@
+import pytest
+import torch
+from torch import nn
+
+from isl.data.patches import Batch
+from isl.models.distribution import SplitLogistic
+from isl.training.loss import batch_loss, masked_score
+
+
+def parts(**changes):
+    torch.manual_seed(0)
+    raw = torch.randn(2, 6, 8, 8, requires_grad=True)
+    target = torch.randn(2, 2, 8, 8)
+    presence = torch.ones(2, 2, 8, 8, dtype=torch.bool)
+    return raw, target, presence
+
+
+def score(raw, target, presence, weight=0.1):
+    return masked_score(SplitLogistic.from_raw(raw, 2), target, presence, weight)
+
+
+def test_absent_pixels_do_not_matter_and_get_no_gradient():
+    raw, target, presence = parts()
+    presence[:, 0, :4] = False
+    loss = score(raw, target, presence)
+    loss.backward()
+    changed = target.clone()
+    changed[:, 0, :4] = 1e6
+    assert score(raw, changed, presence).item() == pytest.approx(loss.item())
+    assert not raw.grad[:, :3, :4].any()
+    assert raw.grad[:, 3:].any()
+
+
+def test_missing_target_leaves_the_other_alone():
+    raw, target, presence = parts()
+    presence[:, 1] = False
+    both = score(raw, target, presence)
+    alone = masked_score(SplitLogistic.from_raw(raw[:, :3], 1), target[:, :1], presence[:, :1], 0.1)
+    assert both.item() == pytest.approx(alone.item())
+
+
+def test_nothing_acquired_trains_nothing():
+    raw, target, presence = parts()
+    loss = score(raw, target, torch.zeros_like(presence))
+    loss.backward()
+    assert loss.item() == 0
+    assert not raw.grad.any()
+
+
+@pytest.mark.parametrize("weight", [0.0, 0.1, 5.0])
+def test_the_truth_scores_best(weight):
+    """Proper: on samples of a distribution, that distribution scores best."""
+    torch.manual_seed(1)
+    u = torch.rand(1, 1, 300, 300)
+    logit = torch.log(u / (1 - u))
+    sample = 0.5 + torch.where(logit < 0, 0.7, 1.6) * logit
+    everywhere = torch.ones(1, 1, 300, 300, dtype=torch.bool)
+
+    def of(median, left, right):
+        filled = (torch.full((1, 1, 300, 300), v) for v in (median, left, right))
+        return masked_score(SplitLogistic(*filled), sample, everywhere, weight).item()
+
+    truth = of(0.5, 0.7, 1.6)
+    for other in [
+        (0.7, 0.7, 1.6),
+        (0.3, 0.7, 1.6),
+        (0.5, 0.5, 1.6),
+        (0.5, 1.0, 1.6),
+        (0.5, 0.7, 1.2),
+    ]:
+        assert truth < of(*other)
+
+
+def test_batch_loss_asks_the_network():
+    class Ramp(nn.Module):
+        def forward(self, source, z_position):
+            return torch.zeros(len(source), 6, *source.shape[-2:]) + z_position.sum()
+
+    _, target, presence = parts()
+    batch = Batch(torch.zeros(2, 3, 8, 8), torch.ones(2, 3), target, presence)
+    assert (
+        batch_loss(Ramp(), batch, 0.0).item()
+        > batch_loss(Ramp(), batch._replace(z_position=torch.zeros(2, 3)), 0.0).item()
+    )
