@@ -102,6 +102,12 @@ def test_slice_labels_that_differ_in_a_channel_name_nothing(tmp_path):
     assert open_tiff(tmp_path / "l.tif")[0].channel_names == ("channel 1", "channel 2")
 
 
+def test_dots_per_inch_of_printers_are_no_voxel_size(tmp_path):
+    options = {"resolution": (300, 300), "resolutionunit": "INCH"}
+    tifffile.imwrite(tmp_path / "dpi.tif", TZCYX[0, 0, 0], **options)
+    assert open_tiff(tmp_path / "dpi.tif")[0].voxel_size == VoxelSize()
+
+
 def test_plain_stack_is_a_z_stack(tmp_path):
     with tifffile.TiffWriter(tmp_path / "p.tif") as writer:
         for plane in TZCYX[0, :, 0]:

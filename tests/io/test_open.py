@@ -55,6 +55,8 @@ def test_folder_of_everything(tmp_path):
 def test_single_files(tmp_path):
     tifffile.imwrite(tmp_path / "a.tif", np.zeros((3, 5, 6), np.uint16), photometric="minisblack")
     assert [(f.name, f.shape) for f in open_fovs(tmp_path / "a.tif")] == [("a", (1, 1, 3, 5, 6))]
+    (tmp_path / "a.tif").rename(tmp_path / "b_phase.tif")
+    assert open_fovs(tmp_path / "b_phase.tif")[0].channel_names == ("phase",)
     (fov,) = open_fovs(str(png(tmp_path / "dic.png")))
     assert (fov.name, fov.channel_names, fov.channels[0].modality) == ("dic", ("dic",), "dic")
     (tmp_path / "t.csv").write_text("path,fov,channel\ndic.png,x,dic\n")

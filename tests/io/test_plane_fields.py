@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import pickle
 from pathlib import Path
 
 import imagecodecs
@@ -107,3 +108,26 @@ def test_one_stack_file_for_each_channel(tmp_path):
     np.testing.assert_array_equal(fov.read("bf"), stack)
     with pytest.raises(DataError, match="holds 3 planes"):
         build_field("f", tmp_path, [PlaneImage(tmp_path / "s.tif", "f", "bf", z=0)])
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"imagej": True, "resolution": (4, 2), "metadata": {"unit": "um", "spacing": 1.5}},
+        {
+            "ome": True,
+            "metadata": {"PhysicalSizeX": 0.25, "PhysicalSizeY": 0.5, "PhysicalSizeZ": 1.5},
+        },
+    ],
+    ids=["ImageJ", "OME"],
+)
+def test_voxel_size_of_the_files(tmp_path, options):
+    tifffile.imwrite(tmp_path / "s.tif", np.zeros((5, 7), np.uint16), **options)
+    fov = build_field("f", tmp_path, [PlaneImage(tmp_path / "s.tif", "f", "bf")])
+    assert fov.voxel_size == VoxelSize(1.5, 0.5, 0.25)
+
+
+def test_field_can_be_sent_to_another_process(tmp_path):
+    fov = build_field("f", tmp_path, [image(tmp_path, "phase", z=z) for z in range(2)])
+    sent = pickle.loads(pickle.dumps(fov))
+    np.testing.assert_array_equal(sent.read("phase"), fov.read("phase"))

@@ -80,12 +80,3 @@ def test_file_that_changes_is_read_anew(tmp_path):
         tifffile.imwrite(path, np.zeros(shape, np.uint8))
         (series,) = tiff_contents(path).series
         assert (series.size_y, series.size_x) == shape
-
-
-def test_pixel_size_needs_a_unit_of_length(tmp_path):
-    tifffile.imwrite(tmp_path / "dpi.tif", IMAGE, resolution=(300, 300), resolutionunit="INCH")
-    assert tiff_contents(tmp_path / "dpi.tif").pixel_um is None
-    tifffile.imwrite(
-        tmp_path / "ij.tif", IMAGE, imagej=True, resolution=(4, 2), metadata={"unit": "um"}
-    )
-    assert tiff_contents(tmp_path / "ij.tif").pixel_um == pytest.approx((0.5, 0.25))

@@ -142,6 +142,17 @@ def named_fields(root: Path, files: Iterable[Path]) -> list[Candidate]:
     return _candidates(root, images)
 
 
+def channel_of_name(file_name: str) -> str:
+    """Channel by the words of one file name, else ``image``.
+
+    Examples
+    --------
+    >>> channel_of_name("test_phase.tif")
+    'phase'
+    """
+    return "_".join(_tokens(file_name.split(".")[0]).channel) or _ONLY_CHANNEL
+
+
 def _folder_images(root: Path, files: Sequence[Path]) -> list[PlaneImage]:
     """Images of one folder, whose names are read together."""
     tokens = {file: _tokens(file.name.split(".")[0]) for file in files}
@@ -203,16 +214,13 @@ def _with_words(tokens: dict[Path, _Tokens]) -> dict[Path, _Tokens]:
     Only where each numbered channel of the folder always has the same word and no two have the
     same: else the word names the field.
     """
-    words: dict[tuple[str, ...], set[str]] = defaultdict(set)
+    words: dict[tuple[str, ...], set[str | None]] = defaultdict(set)
     for t in tokens.values():
-        numbered = len(t.channel) == 1 and _NUMBERED.fullmatch(t.channel[0])
-        if numbered and t.rest and t.rest[-1].isalpha():
-            words[t.channel].add(t.rest[-1])
-        elif numbered:
-            words[t.channel].update(("", "-"))
-    labelled = {next(iter(w)) for w in words.values()}
-    complete = len({t.channel for t in tokens.values() if t.channel}) > 1
-    if not complete or any(len(w) > 1 for w in words.values()) or len(labelled) < len(words):
+        if len(t.channel) == 1 and _NUMBERED.fullmatch(t.channel[0]):
+            words[t.channel].add(t.rest[-1] if t.rest and t.rest[-1].isalpha() else None)
+    joined = set().union(*words.values())
+    one_each = all(len(w) == 1 for w in words.values()) and len(joined) == len(words)
+    if not one_each or None in joined or len({t.channel for t in tokens.values()} - {()}) < 2:
         return tokens
     return {
         f: _Tokens((*t.channel, t.rest[-1]), t.rest[:-1], t.z, t.t) if t.channel in words else t

@@ -89,11 +89,9 @@ def _open(path: Path, pattern: str | None, on_bad: OnBad | None) -> list[Fov]:
 def _open_file(path: Path) -> list[Fov]:
     suffix = path.suffix.lower()
     if suffix in _TIFF_SUFFIXES:
-        from isl.io.tiff import open_tiff
-
-        return open_tiff(path)
+        return _open_tiff(path)
     if suffix == ".png":
-        return _open_png(path)
+        return _open_plane(path)
     if suffix in {".isl", ".ckpt", ".html", ".yaml", ".yml", ".md", ".txt", ".json"}:
         raise DataError(f"{path}: not an image; readable are {_READABLE}")
     from isl.io.bioio_reader import open_with_bioio
@@ -101,13 +99,22 @@ def _open_file(path: Path) -> list[Fov]:
     return open_with_bioio(path)
 
 
-def _open_png(path: Path) -> list[Fov]:
+def _open_tiff(path: Path) -> list[Fov]:
+    """A TIFF file by its metadata; a single channel without a name by the name of the file."""
+    from isl.io.tiff import has_channel_names, is_single_plane, open_tiff
+
+    nameless = is_single_plane(path) and not has_channel_names(path)
+    return _open_plane(path) if nameless else open_tiff(path)
+
+
+def _open_plane(path: Path) -> list[Fov]:
     """A single image: the channel is what its name says, the field is named by the file."""
+    from isl.io.file_names import channel_of_name
     from isl.io.plane_fields import PlaneImage, build_field
     from isl.io.published_names import parse_published_name
 
     published = parse_published_name(path.name)
-    channel = published.channel if published else path.stem
+    channel = published.channel if published else channel_of_name(path.name)
     name = published.well if published else path.stem
     return [build_field(name, path, [PlaneImage(path, name, channel)])]
 

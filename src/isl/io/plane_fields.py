@@ -98,7 +98,7 @@ def build_field(
         size_t=_size_t(path, name, refs, channels),
         size_y=first.size_y,
         size_x=first.size_x,
-        voxel_size=voxel_size or _voxel_size(first),
+        voxel_size=voxel_size or first.voxel_size,
         pixels=PlaneFiles(refs),
         well=_only(i.well for i in images),
         condition=_only(i.condition for i in images),
@@ -204,8 +204,3 @@ def _size_t(
             "add the missing files, or leave out the time points that not all channels have"
         )
     return lengths[0]
-
-
-def _voxel_size(header: ImageHeader) -> VoxelSize:
-    y, x = header.pixel_um or (None, None)
-    return VoxelSize(y=y, x=x)

@@ -7,7 +7,7 @@ import struct
 import threading
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import prod
 from pathlib import Path
 from typing import Any
@@ -15,9 +15,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from isl.core.axes import Box
+from isl.core.axes import Box, VoxelSize
 from isl.core.errors import DamagedFileError, DataError
 from isl.io.damage import naming_damage
+from isl.io.tiff_metadata import voxel_size_of, z_axes
 from isl.io.tiff_pages import read_plane, tiff_contents
 
 PLANE_SUFFIXES = frozenset({".png", ".tif", ".tiff"})
@@ -39,15 +40,15 @@ class ImageHeader:
         Of each plane.
     planes
         Number of planes; more than one only in TIFF.
-    pixel_um
-        Size of a pixel (y, x) in micrometres; None where the file does not say.
+    voxel_size
+        As far as the file says.
     """
 
     size_y: int
     size_x: int
     dtype: np.dtype[Any]
     planes: int = 1
-    pixel_um: tuple[float, float] | None = None
+    voxel_size: VoxelSize = field(default_factory=VoxelSize)
 
 
 @dataclass(frozen=True)
@@ -103,15 +104,17 @@ def read_header(path: Path) -> ImageHeader:
     """
     if path.suffix.lower() == ".png":
         return _png_header(path)
-    series = tiff_contents(path).series[0]
-    if len(series.axes.replace("I", "").replace("Q", "").replace("Z", "")) > 0:
+    contents = tiff_contents(path)
+    series = contents.series[0]
+    if z_axes(series) not in ("", "Z") or len(contents.series) > 1:
         lengths = ", ".join(f"{a} {n}" for a, n in zip(series.axes, series.lengths, strict=True))
+        lengths = lengths if len(contents.series) == 1 else f"of {len(contents.series)} images"
         raise DataError(
             f"{path}: a single-channel image is needed, but this file has axes {lengths}; "
             "open this file by itself"
         )
     size = series.size_y, series.size_x, series.dtype, prod(series.lengths)
-    return ImageHeader(*size, tiff_contents(path).pixel_um)
+    return ImageHeader(*size, voxel_size_of(contents, 0))
 
 
 def _png_header(path: Path) -> ImageHeader:

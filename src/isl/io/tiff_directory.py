@@ -81,12 +81,14 @@ def _ends(file: BinaryIO, form: _Form) -> Iterator[int]:
         first = directory + form.count.size
         following = first + tags * entry
         yield following + form.offset.size
-        for position in range(first, following, entry):
-            _, kind, number = _read(file, position, form.tag)
+        file.seek(first)
+        block = file.read(following - first + form.offset.size)
+        for position in range(0, tags * entry, entry):
+            _, kind, number = form.tag.unpack_from(block, position)
             length = _BYTES_BY_TYPE.get(kind, 0) * number
             if length > form.offset.size:
-                yield _read(file, position + form.tag.size, form.offset)[0] + length
-        directory = _read(file, following, form.offset)[0]
+                yield form.offset.unpack_from(block, position + form.tag.size)[0] + length
+        directory = form.offset.unpack_from(block, tags * entry)[0]
 
 
 def _read(file: BinaryIO, position: int, form: struct.Struct) -> tuple[int, ...]:

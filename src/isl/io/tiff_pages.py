@@ -90,14 +90,14 @@ class TiffContents:
         Text of the OME metadata, or None.
     imagej
         Metadata of ImageJ, or None.
-    pixel_um
-        Size of a pixel (y, x) by the resolution tags of ImageJ files; None where unknown.
+    pixels_per_unit
+        Resolution tags along y and x; 0 where there are none. What the unit is, ImageJ says.
     """
 
     series: tuple[TiffSeries, ...]
     ome_xml: str | None
     imagej: dict[str, Any] | None
-    pixel_um: tuple[float, float] | None
+    pixels_per_unit: tuple[float, float]
 
 
 def tiff_contents(path: Path) -> TiffContents:
@@ -134,7 +134,9 @@ def _parse(path: Path, _mtime_ns: int, _size: int) -> TiffContents:
             raise DamagedFileError(
                 f"{path}: this TIFF file holds no image or is truncated; copy it again"
             )
-        return TiffContents(series, tif.ome_metadata, tif.imagej_metadata, _pixel_um(tif))
+        return TiffContents(
+            series, tif.ome_metadata, tif.imagej_metadata, _pixels_per_unit(tif.pages.first)
+        )
 
 
 def _series(path: Path, tif: tifffile.TiffFile, series: tifffile.TiffPageSeries) -> TiffSeries:
@@ -194,28 +196,10 @@ def _check_length(series: TiffSeries) -> None:
             )
 
 
-def _pixel_um(tif: tifffile.TiffFile) -> tuple[float, float] | None:
-    """Pixel size where ImageJ or the resolution unit gives a length; dpi of printers does not."""
-    unit = str((tif.imagej_metadata or {}).get("unit", "")).replace("\\u00B5", "µ")
-    um = MICROMETRES.get(unit)
-    resolution = tif.pages.first.tags.get("XResolution"), tif.pages.first.tags.get("YResolution")
-    if um is None or None in resolution:
-        return None
-    x, y = (tag.value[0] / max(tag.value[1], 1) for tag in resolution)
-    return (um / y, um / x) if x > 0 and y > 0 else None
-
-
-MICROMETRES: dict[str, float] = {
-    **dict.fromkeys(("micron", "microns", "um", "µm", "μm", "micrometer", "micrometre"), 1.0),
-    **dict.fromkeys(("nm", "nanometer", "nanometre"), 1e-3),
-    **dict.fromkeys(("mm", "millimeter", "millimetre"), 1e3),
-    **dict.fromkeys(("cm", "centimeter"), 1e4),
-    **dict.fromkeys(("m", "meter"), 1e6),
-    "Å": 1e-4,
-    "pm": 1e-6,
-    "inch": 25400.0,
-}
-"""Micrometres in a unit of length, as ImageJ and OME write it."""
+def _pixels_per_unit(page: tifffile.TiffPage) -> tuple[float, float]:
+    tags = page.tags.get("YResolution"), page.tags.get("XResolution")
+    y, x = (0.0 if tag is None else tag.value[0] / max(tag.value[1], 1) for tag in tags)
+    return y, x
 
 
 def read_plane(series: TiffSeries, plane: int, box: Box) -> NDArray[Any]:
