@@ -82,7 +82,8 @@ def test_progress_in_a_log_file_is_a_line_now_and_then(capsys, monkeypatch):
         assert capsys.readouterr().err == ""
         monkeypatch.setattr(console, "QUIET_SECONDS", 0.0)
         progress(Progress(2, 10, "step", "training", (("loss", 0.5),)))
-    assert capsys.readouterr().err == "training  2/10 step  loss 0.5\n"
+        progress(Progress(0.25, 1, "budget"))
+    assert capsys.readouterr().err == "training  2/10 step  loss 0.5\n25%\n"
 
 
 def test_progress_on_a_terminal_is_a_bar(monkeypatch, capsys):

@@ -52,12 +52,12 @@ def say(text: str = "") -> None:
     stdout().print(text)
 
 
-def table(*columns: str, title: str | None = None) -> Table:
+def table(*columns: str) -> Table:
     """Plain table whose cells are text, not markup."""
     from rich import box
     from rich.table import Table
 
-    made = Table(title=title, box=box.SIMPLE, title_justify="left", pad_edge=False)
+    made = Table(box=box.SIMPLE, pad_edge=False, collapse_padding=True)
     for column in columns:
         made.add_column(column, overflow="fold")
     return made
@@ -185,6 +185,8 @@ class _QuietProgress:
 
 
 def _count(progress: Progress) -> str:
+    if progress.total == 1:  # a share of a budget, not one thing to do
+        return f"{progress.done:.0%}"
     total = "" if progress.total is None else f"/{progress.total:.4g}"
     return f"{progress.done:.4g}{total} {progress.unit}"
 

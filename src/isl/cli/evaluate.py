@@ -17,7 +17,6 @@ COLUMNS = {
     "pearson_r": "Pearson r (95 %)",
     "pearson_r_foreground": "foreground r",
     "ssim": "SSIM",
-    "nrmse": "NRMSE",
     "coverage_95": "in 95 %",
     "best_plane_r": "best plane",
 }
