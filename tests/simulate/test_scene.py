@@ -43,9 +43,9 @@ def test_targets_shine_where_the_labels_are(scene):
 
 def test_cells_are_visible_out_of_focus_and_hardly_in_focus(scene):
     cells = scene.labels["cells"] > 0
-    spread = [plane[cells].std() for plane in scene.source.astype(float)]
-    assert spread[0] > 1.5 * spread[2]
-    assert spread[-1] > 1.5 * spread[2]
+    focus, _, middle, _, last = (plane[cells].std() for plane in scene.source.astype(float))
+    assert middle > 1.3 * focus
+    assert last > 1.5 * focus
 
 
 def test_nothing_is_saturated(scene):
@@ -54,7 +54,7 @@ def test_nothing_is_saturated(scene):
         assert image.max() < 65535
 
 
-def test_one_plane_is_in_focus():
+def test_one_plane_is_enough():
     assert simulate_scene(size_yx=(32, 32), planes=1, cells=1).source.shape == (1, 32, 32)
 
 

@@ -108,8 +108,8 @@ def image_name(seed: int, channel: str, z: int | None) -> str:
 
     Examples
     --------
-    >>> image_name(0, "NUCLEI", None)[-77:]
-    'STITCHED,depth_computation-MAXPROJECT,channel-NUCLEI,is_mask-false.png'
+    >>> image_name(0, "NUCLEI", None)[-61:]
+    'depth_computation-MAXPROJECT,channel-NUCLEI,is_mask-false.png'
     """
     depth = "depth_computation-MAXPROJECT" if z is None else f"z_depth-{z}"
     return (

@@ -18,6 +18,8 @@ SOURCE = "BRIGHTFIELD"
 VOXEL_SIZE = VoxelSize(z=1.5, y=0.5, x=0.5)
 CELL_AREA_UM2 = 1500.0
 EDGE_PX = 16
+FOCUS_OFFSET_UM = 3.0
+"""The middle plane is focused this far beyond the cells: a phase object in focus is invisible."""
 CYTOPLASM_INDEX, NUCLEUS_INDEX, NUCLEOLUS_INDEX = 0.025, 0.035, 0.07
 """Refractive index of each material above that of the medium."""
 
@@ -64,7 +66,7 @@ def simulate_scene(
     size_yx
         Rows and columns.
     planes
-        Number of z planes, symmetric about the cells.
+        Number of z planes; the middle one is focused 3 um beyond the cells.
     cells
         Number of cells; by default one for every 1500 square micrometres.
     voxel_size
@@ -97,7 +99,8 @@ def simulate_scene(
         cells = max(1, round(size_yx[0] * size_yx[1] * pixel_um**2 / CELL_AREA_UM2))
     random = np.random.default_rng(seed)
     specimen = grow_specimen(size_yx, cells, pixel_um, random)
-    defoci_um = [float(spacing_um * (i - (planes - 1) / 2)) for i in range(planes)]
+    middle = (planes - 1) / 2
+    defoci_um = [FOCUS_OFFSET_UM + spacing_um * (i - middle) for i in range(planes)]
     return Scene(
         source=_bright_field(specimen, defoci_um, pixel_um, random),
         targets=_fluorescence(specimen, pixel_um, random),
