@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -250,3 +251,10 @@ def test_integer_output_is_rounded(model, stack, tmp_path):
     expected = np.clip(model.predict(stack[0]).image, 0, 65535)
     assert image.dtype == np.uint16
     np.testing.assert_allclose(image[0, :, 0], expected, atol=0.51)
+
+
+@pytest.mark.parametrize("where", ["plate.zarr", "plate.zarr/inside.zarr", "."])
+def test_output_never_replaces_what_it_is_predicted_from(model, stack, tmp_path, where):
+    fov = replace(make_fov(stack), path=tmp_path / "plate.zarr" / "B" / "03" / "0")
+    with pytest.raises(OutputError, match="choose another --output"):
+        predict_fovs(model, [fov], tmp_path / where, overwrite=True)

@@ -54,10 +54,7 @@ def test_crps_is_its_definition(median, left, right, y):
 
     span = 40 * max(left, right)
     points = sorted({median - span, median + span, median, y})
-    expected = sum(
-        integrate.quad(integrand, a, b, limit=400)[0]
-        for a, b in pairwise(points)
-    )
+    expected = sum(integrate.quad(integrand, a, b, limit=400)[0] for a, b in pairwise(points))
     assert d.crps(at(y)).item() == pytest.approx(expected, rel=1e-4, abs=1e-6)
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 import torch
 from pydantic import ValidationError
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor
 
 from isl.core.errors import ConfigError, ModelFileError
@@ -53,7 +53,7 @@ def save_model(
     card = model.card.model_dump_json()
     metadata = {_CARD_KEY: card, _DIGEST_KEY: _digest(card, tensors)}
     with staged(Path(path), overwrite=overwrite) as temporary:
-        save_file(tensors, temporary, metadata)
+        temporary.write_bytes(save(tensors, metadata))
 
 
 def load_model(path: str | Path) -> Model:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from isl.core.errors import ChannelError, DamagedFileError, DataError, IslError
+from isl.core.errors import ChannelError, DamagedFileError, DataError, IslError, OutputError
 from isl.core.progress import Progress, ProgressCallback, silent
 from isl.data.normalization import measure_source
 from isl.inference.jobs import Job, find_source, output_field, provenance
@@ -175,6 +175,7 @@ def predict_fovs(
     wanted = parse_statistics(statistics)
     if not fovs:
         raise DataError("there are no fields of view to predict")
+    _keep_sources(Path(output), fovs)
     run = _Run(model, wanted, tile_px, progress, on_bad if len(fovs) > 1 else None)
     jobs = _check_fields(run, fovs, source, ignore_voxel_size)
     fields = [output_field(job.fov, model.card.targets, wanted) for job in jobs]
@@ -190,6 +191,19 @@ def predict_fovs(
         sum(job.fov.size_t * job.fov.box.size for job in run.done),
         time.perf_counter() - start,
     )
+
+
+def _keep_sources(output: Path, fovs: Sequence[Fov]) -> None:
+    """Refuse an output that would replace, or lie inside, what it is predicted from."""
+    final = output.resolve()
+    for folder in final.parents:
+        if folder.suffix == ".zarr":
+            raise OutputError(f"{output} lies inside {folder}; choose another --output")
+    for path in dict.fromkeys(fov.path.resolve() for fov in fovs):
+        if final == path or final in path.parents:
+            raise OutputError(
+                f"{output} would replace {path}, which it is predicted from; choose another --output"
+            )
 
 
 def _predict_jobs(run: _Run, jobs: Sequence[Job], output: Output) -> None:

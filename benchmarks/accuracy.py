@@ -1,0 +1,101 @@
+"""Accuracy on real images: trains from scratch and prints Pearson r on what was held out.
+
+    python benchmarks/accuracy.py well --minutes 20     columns 0-511 -> columns 576-767 of the well
+    python benchmarks/accuracy.py flow --minutes 6      Experiment_2 -> Experiment_1
+
+Images are looked for in $ISL_DATA or ../shared/data.  Any setting of a training run can be added as
+NAME=VALUE, for example learning_rate=0.003 or network.widths=[64,128].
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import platform
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import torch
+import yaml
+
+import isl
+from isl.evaluation.evaluation import Evaluation
+
+ROOT = Path(__file__).parent.parent
+DATA = Path(os.environ.get("ISL_DATA", ROOT.parent / "shared" / "data"))
+
+
+def well(folder: Path, settings: dict[str, Any]) -> dict[str, Evaluation]:
+    """Train on the left part of the well, predict it as a user would, compare the right part."""
+    images = DATA / "isl2018" / "condition_B_well_A4"
+    model = isl.train(images, folder / "model.isl", holdout="columns:576-767", **settings)
+    predictions = folder / "predictions.zarr"
+    isl.predict(model, images, predictions, statistics=("median", "mean"))
+    region = "columns:576-767"
+    return {
+        "median": isl.evaluate(predictions, images, region=region),
+        "model": isl.evaluate(model, images, region=region),
+    }
+
+
+def flow(folder: Path, settings: dict[str, Any]) -> dict[str, Evaluation]:
+    """Train on one experiment of single cells, test on another with all cell-cycle phases."""
+    images = DATA / "imaging_flow_cytometry"
+    roles = {"source": "Ch3", "targets": ("Ch4",)}
+    model = isl.train(
+        images / "Experiment_2", folder / "model.isl", holdout="none", **roles, **settings
+    )
+    return {"model": isl.evaluate(model, images / "Experiment_1")}
+
+
+def show(name: str, evaluation: Evaluation) -> None:
+    """Print a few lines a target."""
+    for target in evaluation.targets:
+        for field in (*evaluation.fields, None) if len(evaluation.fields) > 1 else (None,):
+            score = evaluation.score(target, "pearson_r", field)
+            foreground = evaluation.score(target, "pearson_r_foreground", field)
+            where = field or "all"
+            print(
+                f"{name:8} {target:16} {where:24} r {score.value:.3f} "
+                f"({score.low:.3f} to {score.high:.3f})  foreground r {foreground.value:.3f}"
+            )
+    if name == "model":
+        for target in evaluation.targets:
+            shares = (evaluation.score(target, f"coverage_{n}").value for n in (50, 80, 95))
+            print("coverage", target, *(f"{100 * share:.1f} %" for share in shares))
+
+
+def main() -> None:
+    """Run one benchmark."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("case", choices=["well", "flow"])
+    parser.add_argument("--minutes", type=float, default=20.0)
+    parser.add_argument("--keep", type=Path, help="folder for model, logs and predictions")
+    parser.add_argument("settings", nargs="*", help="NAME=VALUE")
+    arguments = parser.parse_args()
+    settings: dict[str, Any] = {}
+    for name, _, value in (text.partition("=") for text in arguments.settings):
+        outer, _, inner = name.partition(".")
+        parsed = yaml.safe_load(value)
+        settings[outer] = {**settings.get(outer, {}), inner: parsed} if inner else parsed
+    print(
+        f"{platform.processor() or platform.machine()}, {torch.get_num_threads()} threads,", end=" "
+    )
+    print(
+        f"torch {torch.__version__}, {time.strftime('%Y-%m-%d')}, {arguments.minutes:g} minutes",
+        settings,
+    )
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = arguments.keep or Path(temporary)
+        folder.mkdir(parents=True, exist_ok=True)
+        run = {"well": well, "flow": flow}[arguments.case]
+        if "max_steps" not in settings:
+            settings["max_minutes"] = arguments.minutes
+        for name, evaluation in run(folder, settings).items():
+            show(name, evaluation)
+
+
+if __name__ == "__main__":
+    main()
