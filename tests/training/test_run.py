@@ -57,6 +57,8 @@ def test_a_run_leaves_model_logs_previews_and_settings(tmp_path):
     assert loaded.card.holdout == "columns:64-95"
     assert set(loaded.card.scores) == {"DAPI", "MAP2"}
     assert loaded.card.provenance.steps == 8
+    low, high = loaded.card.targets[0].window
+    assert 100 < low < high < 350
     folder = RunFolder.of(tmp_path / "m.isl")
     assert len(list(folder.previews.glob("step_*.png"))) >= 2
     assert list(folder.path.glob("tensorboard/*/events*"))

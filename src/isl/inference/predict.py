@@ -202,7 +202,8 @@ def _keep_sources(output: Path, fovs: Sequence[Fov]) -> None:
     for path in dict.fromkeys(fov.path.resolve() for fov in fovs):
         if final == path or final in path.parents:
             raise OutputError(
-                f"{output} would replace {path}, which it is predicted from; choose another --output"
+                f"{output} would replace {path}, which it is predicted from; "
+                "choose another --output"
             )
 
 

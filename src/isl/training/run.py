@@ -8,7 +8,7 @@ import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 
 import lightning as L
@@ -17,7 +17,6 @@ import yaml
 from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 
-import isl
 from isl.core.axes import VoxelSize
 from isl.core.config import TrainConfig
 from isl.core.errors import ChannelError, ConfigError, OutputError, VoxelSizeError
@@ -26,21 +25,15 @@ from isl.data.augmentation import Augmentation
 from isl.data.normalization import TargetNormalizer
 from isl.data.patches import PatchSampler
 from isl.data.samples import ArrayCache, OnBad, Sample, load_samples, measure_targets
-from isl.data.splits import Split, split_fovs
+from isl.data.splits import split_fovs
 from isl.inference.model import Model
-from isl.inference.model_card import (
-    ModelCard,
-    Provenance,
-    SourceCard,
-    TargetCard,
-    TrainedField,
-)
 from isl.inference.model_file import save_model
 from isl.io.fov import Fov
 from isl.io.roles import Roles, choose_roles
 from isl.models.network import build_network
 from isl.training.budget import Budget
 from isl.training.callbacks import Previews, ReportProgress, StopOnSignal, moving_average
+from isl.training.card import make_card
 from isl.training.heldout import heldout_batches
 from isl.training.module import LabelingModule
 from isl.training.plan import TrainingPlan, make_plan
@@ -135,7 +128,7 @@ def train(
         if announce is not None:
             announce(make_plan(module, samples, roles, split, folder.path))
         _fit(module, config, folder, roles.targets, resume, progress)
-    card = _make_card(fovs, samples, roles, split, normalizers, voxel_size, module, config)
+        card = make_card(fovs, samples, roles, split, normalizers, voxel_size, module, config)
     model = Model(card, module.network.eval())
     save_model(model, output, overwrite=overwrite or resume)
     return model
@@ -280,57 +273,3 @@ def _quiet_lightning() -> Iterator[None]:
         finally:
             for logger, level in zip(loggers, levels, strict=True):
                 logger.setLevel(level)
-
-
-def _make_card(
-    fovs: Sequence[Fov],
-    samples: Sequence[Sample],
-    roles: Roles,
-    split: Split,
-    normalizers: Sequence[TargetNormalizer],
-    voxel_size: VoxelSize,
-    module: LabelingModule,
-    config: TrainConfig,
-) -> ModelCard:
-    """Everything but the weights."""
-    trained = {s.fov for s in samples if s.train}
-    has_source = next(f for f in fovs if roles.source in f.channel_names)
-    return ModelCard(
-        targets=tuple(
-            TargetCard(
-                name=name,
-                color=_color(fovs, name),
-                offset=normalizer.offset,
-                scale=normalizer.scale,
-                projection=config.target_projection,
-            )
-            for name, normalizer in zip(roles.targets, normalizers, strict=True)
-        ),
-        source=SourceCard(
-            name=roles.source,
-            modality=has_source.channel(roles.source).modality,
-            planes=max(s.planes for s in samples),
-        ),
-        voxel_size=voxel_size,
-        network=config.network,
-        training=config.model_dump(mode="json"),
-        holdout=split.holdout,
-        trained_on=tuple(
-            TrainedField(name=f.name, path=str(f.path)) for f in fovs if f.name in trained
-        ),
-        scores={name: r for name, r in module.scores.items() if r == r} or None,
-        provenance=Provenance(
-            version=isl.__version__,
-            date=datetime.now(UTC).isoformat(timespec="seconds"),
-            torch=torch.__version__,
-            steps=module.trainer.global_step,
-            minutes=round(module.seconds / 60.0, 2),
-            seed=config.seed,
-        ),
-    )
-
-
-def _color(fovs: Sequence[Fov], channel: str) -> str | None:
-    """Display colour that the first field with this channel gives it."""
-    colors = (f.channel(channel).color for f in fovs if channel in f.channel_names)
-    return next((color for color in colors if color), None)
