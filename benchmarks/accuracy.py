@@ -74,7 +74,7 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=20.0)
     parser.add_argument("--keep", type=Path, help="folder for model, logs and predictions")
     parser.add_argument("settings", nargs="*", help="NAME=VALUE")
-    arguments = parser.parse_args()
+    arguments = parser.parse_intermixed_args()
     settings: dict[str, Any] = {}
     for name, _, value in (text.partition("=") for text in arguments.settings):
         outer, _, inner = name.partition(".")

@@ -142,6 +142,12 @@ def test_a_target_missing_in_some_fields_still_trains(tmp_path):
     assert all(torch.isfinite(w).all() for w in weights(model) if w.is_floating_point())
 
 
+def test_patches_of_any_angle_and_magnification(tmp_path):
+    turned = {"free_rotation_degrees": 45, "scaling": 0.2, "max_steps": 2}
+    model = train([field()], TrainConfig(**(TINY | turned)), tmp_path / "m.isl")
+    assert all(torch.isfinite(w).all() for w in weights(model) if w.is_floating_point())
+
+
 def test_without_holdout_there_are_no_scores(tmp_path):
     model = train([field()], TrainConfig(**(TINY | {"holdout": "none"})), tmp_path / "m.isl")
     assert model.card.scores is None

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import torch
 
+from isl.data.augmentation import Augmentation
 from isl.data.patches import Batch
 from isl.data.samples import Sample
 from isl.data.splits import Split
@@ -117,15 +118,17 @@ def make_plan(
 
 
 def _seconds_per_step(module: LabelingModule) -> float:
-    """Time of a forward and a backward pass, the second of two, on a copy of the network."""
+    """Time of a step but for the optimiser, the second of two, on a copy of the network."""
     config = module.config
     on_gpu = config.accelerator in ("auto", "gpu", "cuda") and torch.cuda.is_available()
     device = torch.device("cuda" if on_gpu else "cpu")
     network = copy.deepcopy(module.network).to(device)
-    batch = Batch(*(part.to(device) for part in module.sampler.batch(0)))
+    augmentation = Augmentation(config)
     seconds = 0.0
-    for _ in range(2):
+    for step in range(2):
         start = time.perf_counter()
+        batch = Batch(*(part.to(device) for part in module.sampler.batch(step)))
+        batch = augmentation(batch, step)
         loss = batch_loss(network, batch, config.log_score_weight)
         loss.backward()  # type: ignore[no-untyped-call]
         float(loss.detach())
