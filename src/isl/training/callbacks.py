@@ -66,7 +66,7 @@ class Previews(Callback):
         dataloader_idx: int = 0,
     ) -> None:
         """Write the panel of the first box."""
-        if batch_idx or not trainer.is_global_zero:
+        if batch_idx or not batch.presence.any() or not trainer.is_global_zero:
             return
         self._folder.mkdir(parents=True, exist_ok=True)
         rows = preview_rows(batch, outputs["prediction"], self._target_names)
@@ -77,10 +77,10 @@ class Previews(Callback):
 def preview_rows(
     batch: Batch, prediction: SplitLogistic, target_names: tuple[str, ...]
 ) -> list[PanelRow]:
-    """One panel row a target: the middle of the acquired part of the first patch of a batch."""
+    """One panel row a target: the middle of the acquired pixels of a batch's first patch."""
     presence = batch.presence[0].any(0)
     rows, columns = (torch.nonzero(presence.any(dim))[:, 0] for dim in (1, 0))
-    y, x = (int(n.float().mean()) if len(n) else 0 for n in (rows, columns))
+    y, x = (int(n.float().mean()) for n in (rows, columns))
     half = PREVIEW_PX // 2
     inside = Box(int(rows[0]), int(rows[-1]) + 1, int(columns[0]), int(columns[-1]) + 1)
     crop = Box(y - half, y + half, x - half, x + half).intersect(inside).slices
