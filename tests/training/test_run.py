@@ -14,7 +14,7 @@ from isl.io.arrays import fov_from_arrays
 from isl.training.run import RunFolder, train
 
 TINY = {
-    "network": NetworkConfig(widths=(8, 8), blocks=(1, 1), z_slots=3),
+    "network": NetworkConfig(widths=(8, 8), blocks=(1, 1)),
     "batch_size": 2,
     "patch_px": 32,
     "max_steps": 8,
@@ -137,6 +137,7 @@ def test_a_target_missing_in_some_fields_still_trains(tmp_path):
     with pytest.raises(ConfigError, match="cannot hold out fovs zz; there are: a, bb, ccc"):
         train(fovs, config.model_copy(update={"holdout": "fovs:zz"}), tmp_path / "m.isl")
     model = train(fovs, config, tmp_path / "m.isl", announce=plans.append)
+    assert model.network.config.z_slots == 3
     assert plans[0].fields_with_target == (2, 2)
     assert "DAPI (2 of 3 fields)" in "\n".join(plans[0].lines())
     assert all(torch.isfinite(w).all() for w in weights(model) if w.is_floating_point())

@@ -32,7 +32,8 @@ class NetworkConfig(Config):
     stem_stride: Literal[1, 2, 4, 8] = 4
     """Pixels of the image per pixel of the finest level, in y and in x."""
     z_slots: Positive = 13
-    """Depths at which every stack is sampled by linear interpolation before the first layer."""
+    """Depths at which every stack is sampled by linear interpolation before the first layer;
+    training lowers it to the number of planes of the deepest stack."""
     dropout: Fraction = 0.1
     """Share of feature maps left out at random while training."""
 

@@ -123,6 +123,8 @@ class Network(nn.Module):
 
     Attributes
     ----------
+    config
+        Its size.
     stride
         Y and X given to `forward` must be multiples of it.
     margin_px
@@ -142,6 +144,7 @@ class Network(nn.Module):
 
     def __init__(self, config: NetworkConfig, targets: int) -> None:
         super().__init__()
+        self.config = config
         widths, levels = config.widths, list(zip(config.widths, config.blocks, strict=True))
         self.stride = config.stem_stride * 2 ** (len(widths) - 1)
         self.margin_px = margin_px(config)

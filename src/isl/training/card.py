@@ -68,7 +68,7 @@ def make_card(
             planes=max(s.planes for s in samples),
         ),
         voxel_size=voxel_size,
-        network=config.network,
+        network=module.network.config,
         training=config.model_dump(mode="json"),
         holdout=split.holdout,
         trained_on=tuple(

@@ -171,7 +171,10 @@ def _build_module(
     config: TrainConfig,
 ) -> LabelingModule:
     torch.manual_seed(config.seed)
-    network = build_network(config.network, len(roles.targets))
+    slots = min(config.network.z_slots, max(sample.planes for sample in samples))
+    network = build_network(
+        config.network.model_copy(update={"z_slots": slots}), len(roles.targets)
+    )
     sampler = PatchSampler(
         samples,
         normalizers,
