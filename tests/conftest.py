@@ -4,6 +4,11 @@ import os
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+# A busy machine is no bug: how long an example takes is not tested here.
+settings.register_profile("default", deadline=None)
+settings.load_profile("default")
 
 SHARED_DATA = Path(__file__).parent.parent.parent / "shared" / "data"
 

@@ -4,12 +4,14 @@ import inspect
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 
 import isl
 from isl import api
 from isl.core import errors
 from isl.core.errors import ConfigError
+from isl.io.arrays import fov_from_arrays
 from isl.simulate.files import scene_fov, write_scene
 from isl.simulate.scene import simulate_scene
 
@@ -85,3 +87,14 @@ def test_model_files_are_known_by_name_or_content(tmp_path):
 def test_unknown_settings_are_named(scene):
     with pytest.raises(ConfigError, match="max_minute"):
         isl.train(scene_fov(scene), "model.isl", max_minute=3)
+
+
+def test_a_region_may_be_text():
+    image = np.random.default_rng(0).normal(100, 10, (64, 96))
+    wrong = np.where(np.arange(96) < 48, image, -image)
+    prediction = fov_from_arrays({"DAPI": wrong})
+    truth = fov_from_arrays({"DAPI": image, "phase": image})
+    left = isl.evaluate(prediction, truth, region="columns:0-47")
+    assert left.score("DAPI", "pearson_r").value == pytest.approx(1)
+    with pytest.raises(isl.ConfigError, match="cannot read the region"):
+        isl.evaluate(prediction, truth, region="left")

@@ -13,6 +13,7 @@ from isl.core.progress import ProgressCallback, silent
 from isl.io.fov import Fov
 
 if TYPE_CHECKING:
+    from isl.core.region import Region
     from isl.evaluation.evaluation import Evaluation
     from isl.inference.model import Model
     from isl.inference.predict import PredictSummary
@@ -138,6 +139,7 @@ def evaluate(
     prediction: Model | Data,
     truth: Data,
     *,
+    region: Region | str | None = None,
     pattern: str | None = None,
     ignore_voxel_size: bool = False,
     on_bad: OnBad | None = None,
@@ -151,6 +153,9 @@ def evaluate(
         Predictions, or a model (or the path of its file), which then predicts ``truth``.
     truth
         Paths, or fields of view, with the fluorescence and, for controls, the source.
+    region
+        Part of each field to compare, such as ``"columns:576-767"``; by default all of it, but for
+        what a model was trained on.
     pattern
         How file names of the truth are built, where this cannot be told.
     ignore_voxel_size
@@ -158,7 +163,7 @@ def evaluate(
     on_bad
         Called for each bad field, which is skipped; by default the first one raises.
     **options
-        As for `isl.evaluation.evaluate.evaluate_prediction`: ``region``, ``targets``, ``source``...
+        As for `isl.evaluation.evaluate.evaluate_prediction`: ``targets``, ``source``...
 
     Returns
     -------
@@ -176,9 +181,11 @@ def evaluate(
     >>> evaluation.score("DAPI", "pearson_r").value                                # doctest: +SKIP
     0.81
     """
+    from isl.core.region import parse_region
     from isl.evaluation.evaluate import evaluate_model, evaluate_prediction
     from isl.inference.model import Model
 
+    options["region"] = parse_region(region) if isinstance(region, str) else region
     fovs = open_data(truth, pattern=pattern, on_bad=on_bad)
     if isinstance(prediction, (str, Path)) and is_model_file(prediction):
         options = {"name": Path(prediction).name, **options}

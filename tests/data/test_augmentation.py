@@ -35,6 +35,7 @@ def test_everything_off_changes_nothing():
         {"flips": True, "rotations": True},
         {"free_rotation_degrees": 45, "scaling": 0.2},
         {"free_rotation_degrees": 180},
+        {"elastic_px": 0.5},
     ],
 )
 def test_geometry_moves_source_and_target_alike(on):

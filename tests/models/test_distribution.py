@@ -29,7 +29,7 @@ def integral(function, distribution):
     return sum(integrate.quad(function, *part, limit=400)[0] for part in parts)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(number, scale, scale)
 def test_density_integrates_to_one_and_gives_the_moments(median, left, right):
     d = one(median, left, right)
@@ -44,7 +44,7 @@ def test_density_integrates_to_one_and_gives_the_moments(median, left, right):
     assert d.std().item() == pytest.approx(math.sqrt(variance), rel=1e-5)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(number, scale, scale, st.floats(-6, 6))
 def test_crps_is_its_definition(median, left, right, y):
     d = one(median, left, right)

@@ -85,10 +85,13 @@ class TrainConfig(Config):
     """Largest additional rotation by an arbitrary angle."""
     scaling: Annotated[float, Field(ge=0, lt=1)] = 0.0
     """Largest relative change of magnification, 0.2 for 80 to 125 %."""
+    elastic_px: NonNegative = 0.0
+    """Spread of a random smooth deformation, in pixels."""
     gain_std: NonNegative = 0.1
-    """Spread of the random source gain (log-normal)."""
+    """Spread of the random source gain (log-normal), half of it shared by all planes."""
     offset_std: NonNegative = 0.1
-    """Spread of the random source offset, in standard deviations of the source."""
+    """Spread of the random source offset, in standard deviations of the source, half of it shared
+    by all planes."""
     noise_std: NonNegative = 0.1
     """Largest standard deviation of added noise, in standard deviations of the source."""
     blur_sigma_px: NonNegative = 1.0

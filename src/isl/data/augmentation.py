@@ -11,6 +11,9 @@ from torch import Tensor
 from isl.core.config import TrainConfig
 from isl.data.patches import Batch
 
+_KNOT_PX = 32
+_SPREADS = 4
+
 
 class Augmentation:
     """Random changes that leave the task the same.
@@ -33,13 +36,14 @@ class Augmentation:
         c = self._config
         angle = math.radians(min(c.free_rotation_degrees, 45.0))
         widest = (math.cos(angle) + math.sin(angle)) * (1.0 + c.scaling)
-        return 2 * math.ceil(c.patch_px * widest / 2)
+        return 2 * math.ceil(c.patch_px * widest / 2 + _SPREADS * c.elastic_px)
 
     def __call__(self, batch: Batch, step: int) -> Batch:
         """Change a batch; returns a new one with patches of ``patch_px``."""
         generator = torch.Generator().manual_seed((self._config.seed << 32) + step)
         source, target, presence = batch.source, batch.target, batch.presence
-        if self._config.free_rotation_degrees or self._config.scaling:
+        c = self._config
+        if c.free_rotation_degrees or c.scaling or c.elastic_px:
             source, target, presence = self._warp(source, target, presence, generator)
         source, target, presence = self._turn(source, target, presence, generator)
         source = self._blur(source, generator)
@@ -49,7 +53,7 @@ class Augmentation:
     def _warp(
         self, source: Tensor, target: Tensor, presence: Tensor, generator: torch.Generator
     ) -> tuple[Tensor, Tensor, Tensor]:
-        """Rotate by any angle and magnify, about the patch centre; cuts to ``patch_px``."""
+        """Rotate by any angle, magnify and deform, about the patch centre; cuts to ``patch_px``."""
         c, size = self._config, len(source)
         angle = _uniform(size, generator) * math.radians(c.free_rotation_degrees)
         zoom = torch.exp(_uniform(size, generator) * math.log1p(c.scaling))
@@ -59,11 +63,19 @@ class Augmentation:
         grid = F.affine_grid(
             matrix.to(source.device), [size, 1, c.patch_px, c.patch_px], align_corners=False
         )
+        grid = grid + self._deformation(size, source.shape[-1], generator).to(grid)
         stacked = torch.cat([source, target, presence.float()], 1)
         moved = F.grid_sample(stacked, grid, align_corners=False)
         parts = [source.shape[1], target.shape[1], presence.shape[1]]
         source, target, seen = torch.split(moved, parts, dim=1)
         return source, target, seen > 1 - 1e-4
+
+    def _deformation(self, size: int, read_px: int, generator: torch.Generator) -> Tensor:
+        """Smooth random displacements (B, Y, X, 2) in the unit of the sampling grid."""
+        c = self._config
+        knots = torch.randn(size, 2, *(max(4, c.patch_px // _KNOT_PX),) * 2, generator=generator)
+        smooth = F.interpolate(knots, (c.patch_px,) * 2, mode="bicubic", align_corners=True)
+        return smooth.permute(0, 2, 3, 1) * (2.0 * c.elastic_px / read_px)
 
     def _turn(
         self, source: Tensor, target: Tensor, presence: Tensor, generator: torch.Generator
@@ -101,10 +113,10 @@ class Augmentation:
         )
 
     def _gain_offset_noise(self, source: Tensor, generator: torch.Generator) -> Tensor:
-        c, shape = self._config, (len(source), 1, 1, 1)
-        gain = torch.exp(torch.randn(shape, generator=generator) * c.gain_std)
-        offset = torch.randn(shape, generator=generator) * c.offset_std
-        noise_std = torch.rand(shape, generator=generator) * c.noise_std
+        c = self._config
+        gain = torch.exp(_shared_by_half(source, generator) * c.gain_std)
+        offset = _shared_by_half(source, generator) * c.offset_std
+        noise_std = torch.rand((len(source), 1, 1, 1), generator=generator) * c.noise_std
         source = source * gain.to(source) + offset.to(source)
         if c.noise_std:
             on_device = torch.Generator(source.device).manual_seed(
@@ -113,6 +125,14 @@ class Augmentation:
             noise = torch.randn(source.shape, generator=on_device, device=source.device)
             source = source + noise.to(source) * noise_std.to(source)
         return source
+
+
+def _shared_by_half(source: Tensor, generator: torch.Generator) -> Tensor:
+    """Normal numbers (B, Z, 1, 1); half of their variance is the same for all planes of a stack."""
+    size, planes = source.shape[:2]
+    stack = torch.randn((size, 1, 1, 1), generator=generator)
+    plane = torch.randn((size, planes, 1, 1), generator=generator)
+    return (stack + plane) * math.sqrt(0.5)
 
 
 def _uniform(size: int, generator: torch.Generator) -> Tensor:
