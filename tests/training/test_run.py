@@ -11,7 +11,8 @@ from isl.core.config import NetworkConfig, TrainConfig
 from isl.core.errors import ChannelError, ConfigError, OutputError, VoxelSizeError
 from isl.inference.model_file import load_model
 from isl.io.arrays import fov_from_arrays
-from isl.training.run import RunFolder, train
+from isl.training.run import train
+from isl.training.run_folder import RunFolder
 
 TINY = {
     "network": NetworkConfig(widths=(8, 8), blocks=(1, 1)),
@@ -195,3 +196,50 @@ def test_a_diverging_run_says_so(tmp_path):
     huge = TrainConfig(**(TINY | {"learning_rate": 1e30, "max_steps": 40}))
     with pytest.raises(ConfigError, match="learning rate"):
         train([fov], huge, tmp_path / "m.isl")
+
+
+def test_a_bad_held_out_field_is_replaced_by_a_good_one(tmp_path):
+    fovs = [field(name) for name in ("a", "bb", "ccc")]
+    blank = np.zeros((3, 48, 96))
+    fovs.append(fov_from_arrays({"phase": blank, "DAPI": blank, "MAP2": blank}, name="dddd"))
+    plans, bad = [], []
+    config = TrainConfig(**(TINY | {"holdout": None, "max_steps": 2}))
+    model = train(
+        fovs,
+        config,
+        tmp_path / "m.isl",
+        announce=plans.append,
+        on_bad=lambda name, error: bad.append(name),
+    )
+    assert bad == ["dddd"]
+    assert model.card.holdout == "fovs:ccc"
+    assert set(model.card.scores) == {"DAPI", "MAP2"}
+    assert plans[0].heldout_pixels == 48 * 96
+
+
+def test_a_bad_field_that_was_to_be_held_out_is_announced(tmp_path):
+    blank = np.zeros((3, 48, 96))
+    fovs = [field(), fov_from_arrays({"phase": blank, "DAPI": blank, "MAP2": blank}, name="bb")]
+    plans = []
+    config = TrainConfig(**(TINY | {"holdout": "fovs:bb", "max_steps": 2}))
+    model = train(
+        fovs, config, tmp_path / "m.isl", announce=plans.append, on_bad=lambda *problem: None
+    )
+    assert "fovs:bb (as asked), no pixels: there will be no scores" in "\n".join(plans[0].lines())
+    assert model.card.scores is None
+
+
+def test_hardware_that_is_not_there(tmp_path):
+    config = TrainConfig(**(TINY | {"accelerator": "tpu"}))
+    with pytest.raises(ConfigError, match=r"accelerator tpu.*--accelerator auto"):
+        train([field()], config, tmp_path / "m.isl")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_early_end_leaves_nothing(tmp_path):
+    def interrupt(plan):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        train([field()], TrainConfig(**TINY), tmp_path / "m.isl", announce=interrupt)
+    assert list(tmp_path.iterdir()) == []

@@ -2,6 +2,7 @@ import pytest
 import torch
 from torch import nn
 
+from isl.core.config import TrainConfig
 from isl.data.patches import Batch
 from isl.models.distribution import SplitLogistic
 from isl.training.loss import batch_loss, masked_score
@@ -15,8 +16,12 @@ def parts(**changes):
     return raw, target, presence
 
 
-def score(raw, target, presence, weight=0.1):
-    return masked_score(SplitLogistic.from_raw(raw, 2), target, presence, weight)
+def weighted(squared_error=0.5, log_score=0.1):
+    return TrainConfig(squared_error_weight=squared_error, log_score_weight=log_score)
+
+
+def score(raw, target, presence):
+    return masked_score(SplitLogistic.from_raw(raw, 2), target, presence, weighted())
 
 
 def test_absent_pixels_do_not_matter_and_get_no_gradient():
@@ -35,7 +40,9 @@ def test_missing_target_leaves_the_other_alone():
     raw, target, presence = parts()
     presence[:, 1] = False
     both = score(raw, target, presence)
-    alone = masked_score(SplitLogistic.from_raw(raw[:, :3], 1), target[:, :1], presence[:, :1], 0.1)
+    alone = masked_score(
+        SplitLogistic.from_raw(raw[:, :3], 1), target[:, :1], presence[:, :1], weighted()
+    )
     assert both.item() == pytest.approx(alone.item())
 
 
@@ -47,8 +54,8 @@ def test_nothing_acquired_trains_nothing():
     assert not raw.grad.any()
 
 
-@pytest.mark.parametrize("weight", [0.0, 0.1, 5.0])
-def test_the_truth_scores_best(weight):
+@pytest.mark.parametrize("weights", [(0, 0), (0.5, 0), (0, 0.1), (0, 5), (3, 1)])
+def test_the_truth_scores_best(weights):
     """Proper: on samples of a distribution, that distribution scores best."""
     torch.manual_seed(1)
     u = torch.rand(1, 1, 300, 300)
@@ -58,7 +65,7 @@ def test_the_truth_scores_best(weight):
 
     def of(median, left, right):
         filled = (torch.full((1, 1, 300, 300), v) for v in (median, left, right))
-        return masked_score(SplitLogistic(*filled), sample, everywhere, weight).item()
+        return masked_score(SplitLogistic(*filled), sample, everywhere, weighted(*weights)).item()
 
     truth = of(0.5, 0.7, 1.6)
     for other in [
@@ -78,7 +85,6 @@ def test_batch_loss_asks_the_network():
 
     _, target, presence = parts()
     batch = Batch(torch.zeros(2, 3, 8, 8), torch.ones(2, 3), target, presence)
-    assert (
-        batch_loss(Ramp(), batch, 0.0).item()
-        > batch_loss(Ramp(), batch._replace(z_position=torch.zeros(2, 3)), 0.0).item()
-    )
+    other = batch._replace(z_position=torch.zeros(2, 3))
+    config = weighted(0, 0)
+    assert batch_loss(Ramp(), batch, config).item() > batch_loss(Ramp(), other, config).item()

@@ -27,12 +27,9 @@ class VoxelSize:
         return iter((self.z, self.y, self.x))
 
     def __str__(self) -> str:
-        """Text such as ``z ?, y 0.3, x 0.3 um``."""
-        parts = (
-            f"{axis} {'?' if v is None else f'{v:.4g}'}"
-            for axis, v in zip("zyx", self, strict=True)
-        )
-        return ", ".join(parts) + " um"
+        """Text such as ``y 0.3, x 0.3 um``, without the axes that are not known."""
+        parts = [f"{a} {v:.4g}" for a, v in zip("zyx", self, strict=True) if v is not None]
+        return ", ".join(parts) + " um" if parts else "unknown"
 
     def relative_difference(self, other: VoxelSize) -> float:
         """Largest relative difference in y and x; axes unknown on either side do not count.

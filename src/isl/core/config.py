@@ -25,7 +25,7 @@ class NetworkConfig(Config):
 
     name: Literal["default"] = "default"
     """Which network to build."""
-    widths: tuple[Positive, ...] = (96, 160, 256)
+    widths: tuple[Positive, ...] = (64, 128, 192)
     """Channels of each level, the finest first; each further level halves the resolution."""
     blocks: tuple[Positive, ...] = (2, 2, 2)
     """Residual blocks of each level (in the encoder, and again in the decoder)."""
@@ -70,20 +70,20 @@ class TrainConfig(Config):
     max_epochs: Annotated[float, Field(gt=0)] | None = None
     """Budget in epochs; one epoch draws as many pixels as the training data holds."""
 
-    batch_size: Positive = 8
+    batch_size: Positive = 4
     """Patches in a batch."""
     patch_px: Positive = 256
     """Side of a patch; a smaller image is padded and its missing pixels do not count."""
-    content_share: Fraction = 0.5
+    content_share: Fraction = 0.0
     """Share of patches drawn where the targets have content; the rest is drawn evenly."""
 
     flips: bool = True
     """Mirror patches at random."""
     rotations: bool = True
     """Turn patches by multiples of 90 degrees at random."""
-    free_rotation_degrees: Annotated[float, Field(ge=0, le=180)] = 0.0
+    free_rotation_degrees: Annotated[float, Field(ge=0, le=180)] = 45.0
     """Largest additional rotation by an arbitrary angle."""
-    scaling: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    scaling: Annotated[float, Field(ge=0, lt=1)] = 0.2
     """Largest relative change of magnification, 0.2 for 80 to 125 %."""
     elastic_px: NonNegative = 0.0
     """Spread of a random smooth deformation, in pixels."""
@@ -92,7 +92,7 @@ class TrainConfig(Config):
     offset_std: NonNegative = 0.1
     """Spread of the random source offset, in standard deviations of the source, half of it shared
     by all planes."""
-    noise_std: NonNegative = 0.1
+    noise_std: NonNegative = 0.2
     """Largest standard deviation of added noise, in standard deviations of the source."""
     blur_sigma_px: NonNegative = 1.0
     """Largest standard deviation of the random Gaussian blur of the source."""
@@ -105,8 +105,10 @@ class TrainConfig(Config):
     """Weight decay of AdamW."""
     average_decay: Annotated[float, Field(ge=0, lt=1)] = 0.995
     """Decay of the moving average of the weights; the average is the model that is kept."""
+    squared_error_weight: NonNegative = 0.5
+    """Weight of the squared error of the mean beside the continuous ranked probability score."""
     log_score_weight: NonNegative = 0.0
-    """Weight of the log score beside the continuous ranked probability score in the loss."""
+    """Weight of the log score beside the continuous ranked probability score."""
 
     network: NetworkConfig = NetworkConfig()
     """Size of the network."""

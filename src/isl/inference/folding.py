@@ -37,7 +37,8 @@ def _pairs(network: nn.Module) -> Iterator[tuple[nn.Module, str, str]]:
     """Module, and the names in it of each convolution and the normalisation that follows it."""
     for module in network.modules():
         if isinstance(module, ResidualBlock):
-            yield module, "first", "second_norm"
+            yield module, "first", "first_norm"
+            yield module, "second", "second_norm"
         elif isinstance(module, nn.Sequential):
             for (name, child), (following, norm) in pairwise(module.named_children()):
                 if isinstance(child, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d):

@@ -50,20 +50,21 @@ class DepthSampling(nn.Module):
 
 
 class ResidualBlock(nn.Module):
-    """Two 3x3 convolutions, normalised before each, around which the input is passed on."""
+    """Two 3x3 convolutions around which the input is passed on."""
 
     def __init__(self, channels: int, dropout: float) -> None:
         super().__init__()
-        self.first_norm = nn.BatchNorm2d(channels)
         self.first = nn.Conv2d(channels, channels, 3, padding=1, bias=False)
-        self.second_norm = nn.BatchNorm2d(channels)
+        self.first_norm = nn.BatchNorm2d(channels)
         self.dropout = nn.Dropout2d(dropout)
         self.second = nn.Conv2d(channels, channels, 3, padding=1, bias=False)
+        self.second_norm = nn.BatchNorm2d(channels)
+        nn.init.zeros_(self.second_norm.weight)
 
     def forward(self, x: Float[Tensor, "b c y x"]) -> Float[Tensor, "b c y x"]:
-        inner: Tensor = self.first(F.relu(self.first_norm(x)))
-        inner = self.second(self.dropout(F.relu(self.second_norm(inner))))
-        return x + inner
+        inner = self.dropout(F.relu(self.first_norm(self.first(x))))
+        outer: Tensor = F.relu(x + self.second_norm(self.second(inner)))
+        return outer
 
 
 class Level(nn.Sequential):
@@ -79,7 +80,9 @@ class Stem(nn.Sequential):
     def __init__(self, planes: int, channels: int, stride: int) -> None:
         super().__init__(
             nn.PixelUnshuffle(stride),
-            nn.Conv2d(planes * stride**2, channels, 3, padding=1),
+            nn.Conv2d(planes * stride**2, channels, 3, padding=1, bias=False),
+            nn.BatchNorm2d(channels),
+            nn.ReLU(),
         )
 
 
@@ -88,9 +91,7 @@ class Down(nn.Sequential):
 
     def __init__(self, fine: int, coarse: int) -> None:
         super().__init__(
-            nn.BatchNorm2d(fine),
-            nn.ReLU(),
-            nn.Conv2d(fine, coarse, 2, stride=2),
+            nn.Conv2d(fine, coarse, 2, stride=2, bias=False), nn.BatchNorm2d(coarse), nn.ReLU()
         )
 
 
@@ -99,9 +100,8 @@ class Up(nn.Sequential):
 
     def __init__(self, coarse: int, fine: int) -> None:
         super().__init__(
-            nn.BatchNorm2d(coarse),
-            nn.ReLU(),
-            nn.Conv2d(coarse, fine, 1),
+            nn.Conv2d(coarse, fine, 1, bias=False),
+            nn.BatchNorm2d(fine),
             nn.Upsample(scale_factor=2),
         )
 
@@ -110,12 +110,7 @@ class Head(nn.Sequential):
     """Back to full resolution: the parameters of each pixel of a cell, put in place."""
 
     def __init__(self, channels: int, parameters: int, stride: int) -> None:
-        super().__init__(
-            nn.BatchNorm2d(channels),
-            nn.ReLU(),
-            nn.Conv2d(channels, parameters * stride**2, 1),
-            nn.PixelShuffle(stride),
-        )
+        super().__init__(nn.Conv2d(channels, parameters * stride**2, 1), nn.PixelShuffle(stride))
 
 
 class Network(nn.Module):

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
+from isl.core.config import TrainConfig
 from isl.data.patches import Batch
 from isl.models.distribution import SplitLogistic
 
 
 def masked_score(
-    prediction: SplitLogistic, target: Tensor, presence: Tensor, log_score_weight: float
+    prediction: SplitLogistic, target: Tensor, presence: Tensor, config: TrainConfig
 ) -> Tensor:
     """Mean over targets of the mean score over acquired pixels.
 
-    The score is the continuous ranked probability score, which stays near the absolute error and
-    so keeps the median accurate, plus a share of the log score, which keeps the scales calibrated;
-    both are proper (Gneiting and Raftery, 2007), and so is their sum.
+    The score is the continuous ranked probability score, plus shares of the squared error of the
+    mean, which gives weight to bright structures, and of the log score.  All are proper (Gneiting
+    and Raftery, 2007), and so is their sum.
 
     Parameters
     ----------
@@ -25,8 +26,8 @@ def masked_score(
         (B, C, Y, X); values where ``presence`` is False do not matter.
     presence
         (B, C, Y, X) bool.
-    log_score_weight
-        Weight of the log score.
+    config
+        Gives the weights.
 
     Returns
     -------
@@ -34,7 +35,11 @@ def masked_score(
         A scalar.  A target acquired nowhere in the batch adds nothing; without any acquired pixel
         the loss is zero, and so are all of its gradients.
     """
-    score = prediction.crps(target) - log_score_weight * prediction.log_prob(target)
+    score = prediction.crps(target)
+    if config.squared_error_weight:
+        score = score + config.squared_error_weight * (prediction.mean() - target) ** 2
+    if config.log_score_weight:
+        score = score - config.log_score_weight * prediction.log_prob(target)
     weight = presence.to(score.dtype)
     acquired = weight.sum(dim=(0, 2, 3))
     per_target = (score * weight).sum(dim=(0, 2, 3)) / acquired.clamp(min=1.0)
@@ -47,7 +52,7 @@ def predict_distribution(network: nn.Module, batch: Batch) -> SplitLogistic:
     return SplitLogistic.from_raw(raw.float(), targets=batch.target.shape[1])
 
 
-def batch_loss(network: nn.Module, batch: Batch, log_score_weight: float) -> Tensor:
+def batch_loss(network: nn.Module, batch: Batch, config: TrainConfig) -> Tensor:
     """Masked score of a network on a batch."""
     prediction = predict_distribution(network, batch)
-    return masked_score(prediction, batch.target, batch.presence, log_score_weight)
+    return masked_score(prediction, batch.target, batch.presence, config)

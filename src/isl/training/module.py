@@ -102,7 +102,7 @@ class LabelingModule(L.LightningModule):
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Loss of one batch."""
         batch = self._augmentation(batch, self.global_step)
-        loss = batch_loss(self.network, batch, self.config.log_score_weight)
+        loss = batch_loss(self.network, batch, self.config)
         self.log("train/loss", loss.detach())
         return loss
 
@@ -119,7 +119,7 @@ class LabelingModule(L.LightningModule):
         """Score one held-out box."""
         prediction = predict_distribution(self.network, batch)
         self._pearson.add(prediction.median, batch.target, batch.presence)
-        loss = masked_score(prediction, batch.target, batch.presence, self.config.log_score_weight)
+        loss = masked_score(prediction, batch.target, batch.presence, self.config)
         self.log("heldout/loss", loss, batch_size=1)
         return {"prediction": prediction}
 

@@ -81,14 +81,18 @@ class TrainingPlan:
             f"source    {self.roles.source}, {planes} {'plane' if planes == '1' else 'planes'}",
             f"targets   {targets}",
             f"because   {self.roles.reason}",
-            f"fields    {self.fields}, {self.train_pixels / 1e6:.2f} megapixels to train on",
-            f"held out  {self.split.holdout} ({self.split.reason}), "
-            f"{self.heldout_pixels / 1e6:.2f} megapixels",
+            f"fields    {self.fields}, {self.train_pixels / 1e6:.3g} megapixels to train on",
+            f"held out  {self.split.holdout} ({self.split.reason}), {self._heldout_text()}",
             f"network   {self.parameters / 1e6:.2f} million parameters",
             f"budget    {self.budget}: about {self.minutes:.1f} minutes, {self.steps} steps of "
             f"{self.seconds_per_step:.2f} s",
             f"run       {self.run_folder} (checkpoints, logs, previews)",
         )
+
+    def _heldout_text(self) -> str:
+        if self.heldout_pixels:
+            return f"{self.heldout_pixels / 1e6:.3g} megapixels"
+        return "no pixels: there will be no scores and no previews"
 
 
 def make_plan(
@@ -129,7 +133,7 @@ def _seconds_per_step(module: LabelingModule) -> float:
         start = time.perf_counter()
         batch = Batch(*(part.to(device) for part in module.sampler.batch(step)))
         batch = augmentation(batch, step)
-        loss = batch_loss(network, batch, config.log_score_weight)
+        loss = batch_loss(network, batch, config)
         loss.backward()  # type: ignore[no-untyped-call]
         float(loss.detach())
         seconds = time.perf_counter() - start
