@@ -20,9 +20,9 @@ def test_fraction_is_of_time_or_steps_and_ends_at_one():
     assert [str(Budget(2.5, None)), str(Budget(None, 3))] == ["2.5 minutes", "3 steps"]
 
 
-def test_learning_rate_rises_then_falls_to_zero():
-    assert learning_rate_factor(0, 0.0) == pytest.approx(0.02)
-    assert learning_rate_factor(49, 0.0) == 1
-    falling = [learning_rate_factor(1000, f / 10) for f in range(11)]
+def test_learning_rate_rises_then_falls():
+    assert learning_rate_factor(0, 0.0, 0.3) == pytest.approx(0.02)
+    assert learning_rate_factor(49, 0.0, 0.3) == 1
+    falling = [learning_rate_factor(1000, f / 10, 0.3) for f in range(11)]
     assert falling == sorted(falling, reverse=True)
-    assert falling[-1] == pytest.approx(0)
+    assert falling[-1] == pytest.approx(0.3)

@@ -25,7 +25,7 @@ class NetworkConfig(Config):
 
     name: Literal["default"] = "default"
     """Which network to build."""
-    widths: tuple[Positive, ...] = (64, 128, 192)
+    widths: tuple[Positive, ...] = (96, 160, 256)
     """Channels of each level, the finest first; each further level halves the resolution."""
     blocks: tuple[Positive, ...] = (2, 2, 2)
     """Residual blocks of each level (in the encoder, and again in the decoder)."""
@@ -100,10 +100,12 @@ class TrainConfig(Config):
     """Share of patches that are blurred."""
 
     learning_rate: Annotated[float, Field(gt=0)] = 1.5e-3
-    """Peak learning rate of AdamW; warmed up, then lowered along a cosine to zero."""
+    """Peak learning rate of AdamW; warmed up, then lowered along a cosine."""
+    final_learning_rate: Fraction = 0.3
+    """Share of the peak learning rate at the end of the budget."""
     weight_decay: NonNegative = 0.05
     """Weight decay of AdamW."""
-    average_decay: Annotated[float, Field(ge=0, lt=1)] = 0.995
+    average_decay: Annotated[float, Field(ge=0, lt=1)] = 0.998
     """Decay of the moving average of the weights; the average is the model that is kept."""
     squared_error_weight: NonNegative = 0.5
     """Weight of the squared error of the mean beside the continuous ranked probability score."""

@@ -46,8 +46,8 @@ class Budget:
         return f"{self.steps} steps" if self.steps is not None else f"{self.minutes:g} minutes"
 
 
-def learning_rate_factor(step: int, fraction: float, warmup_steps: int = 50) -> float:
-    """Share of the peak learning rate: a linear warm-up, then a half cosine down to zero.
+def learning_rate_factor(step: int, fraction: float, final: float, warmup_steps: int = 50) -> float:
+    """Share of the peak learning rate: a linear warm-up, then half a cosine down.
 
     Parameters
     ----------
@@ -55,7 +55,10 @@ def learning_rate_factor(step: int, fraction: float, warmup_steps: int = 50) -> 
         Optimiser steps done.
     fraction
         Share of the budget that is used up.
+    final
+        Share of the peak at the end of the budget.
     warmup_steps
         Length of the warm-up.
     """
-    return min(1.0, (step + 1) / warmup_steps) * 0.5 * (1.0 + math.cos(math.pi * fraction))
+    cosine = 0.5 * (1.0 + math.cos(math.pi * fraction))
+    return min(1.0, (step + 1) / warmup_steps) * (final + (1.0 - final) * cosine)

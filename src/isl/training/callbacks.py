@@ -35,7 +35,7 @@ def moving_average(decay: float) -> WeightAveraging:
     """
 
     def average(averaged: Tensor, current: Tensor, count: Tensor | int) -> Tensor:
-        kept = min(decay, (1.0 + float(count)) / (10.0 + float(count)))
+        kept = min(decay, (1.0 + float(count)) / (4.0 + float(count)))
         return kept * averaged + (1.0 - kept) * current
 
     return WeightAveraging(avg_fn=average)

@@ -95,7 +95,9 @@ class LabelingModule(L.LightningModule):
     def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
         """Seed the step and set its learning rate."""
         torch.manual_seed((self.config.seed << 32) + self.global_step)
-        factor = learning_rate_factor(self.global_step, self.fraction)
+        factor = learning_rate_factor(
+            self.global_step, self.fraction, self.config.final_learning_rate
+        )
         for group in self.trainer.optimizers[0].param_groups:
             group["lr"] = self.config.learning_rate * factor
 

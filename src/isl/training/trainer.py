@@ -73,7 +73,7 @@ def _checked_devices(config: TrainConfig) -> Iterator[None]:
     """Say which setting asks for hardware that is not there."""
     try:
         yield
-    except (MisconfigurationException, ValueError) as error:
+    except (MisconfigurationException, ValueError, ImportError) as error:
         raise ConfigError(
             f"accelerator {config.accelerator}, devices {config.devices}, precision "
             f"{config.precision} cannot be used here: {error}; try --accelerator auto"
