@@ -4,6 +4,8 @@ import errno
 import os
 import subprocess
 import sys
+import threading
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -245,3 +247,39 @@ def test_scratch_folder_is_always_removed(tmp_path):
     with pytest.raises(OutputError, match="full"), scratch_folder(tmp_path / "out.tif") as scratch:
         raise OSError(errno.ENOSPC, "full", str(scratch))
     assert listing(tmp_path) == []
+
+
+@pytest.mark.parametrize("make", [lambda p: staged(p, overwrite=False), scratch_folder])
+def test_what_a_thread_writes_after_the_interruption_goes_too(tmp_path, make):
+    """Writers of zarr go on in their threads, and make folders that are gone again."""
+    ended = threading.Event()
+
+    def write_on(folder):
+        for number in range(40):
+            folder.mkdir(parents=True, exist_ok=True)
+            with suppress(FileNotFoundError):
+                (folder / str(number)).write_text("late")
+            ended.wait(0.01)
+
+    def work():
+        with make(tmp_path / "out") as folder:
+            threading.Thread(target=write_on, args=(folder / "chunks",)).start()
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        work()
+    assert listing(tmp_path) == []
+    ended.set()
+
+
+def test_a_folder_that_vanishes_is_explained(tmp_path):
+    folder = tmp_path / "disk"
+    folder.mkdir()
+
+    def work():
+        with staged(folder / "out", overwrite=False) as partial:
+            folder.rmdir()
+            partial.write_text("new")
+
+    with pytest.raises(OutputError, match="is gone; choose another place"):
+        work()

@@ -9,6 +9,7 @@ import platform
 import re
 import secrets
 import shutil
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -20,6 +21,11 @@ logger = logging.getLogger(__name__)
 MARKER = ".isl-output"
 """File in every folder that `staged` made, but for ``.zarr``: the names of what was put there."""
 
+RUN_MARKER = ".isl-run"
+"""File in every folder of a training run, which holds logs and pictures but no images to read."""
+
+_SECONDS_TO_REMOVE = 10.0
+_SECONDS_TO_SETTLE = 0.1
 _ZARR_METADATA = ("zarr.json", ".zgroup", ".zattrs", ".zarray")
 _OUTPUT_ERRNOS = {
     errno.ENOSPC: "the disk is full; free some space or write to another disk",
@@ -28,6 +34,8 @@ _OUTPUT_ERRNOS = {
     errno.EACCES: "no permission to write there; choose another place",
     errno.EPERM: "no permission to write there; choose another place",
     errno.EROFS: "the file system is read-only; choose another place",
+    errno.ENOENT: "its folder takes no files, or is gone; choose another place",
+    errno.EIO: "the disk fails; write to another disk",
     errno.ENOTDIR: "a part of the path is a file, not a folder; choose another place",
     errno.EEXIST: "a file is in the way; choose another name",
     errno.EISDIR: "a folder is in the way; choose another name",
@@ -84,7 +92,7 @@ def staged(path: Path, *, overwrite: bool) -> Iterator[Path]:
             _mark(partial)
             _move_in(partial, target)
     except BaseException:
-        _remove(partial)
+        _remove_for_good(partial)
         for folder in made:
             with suppress(OSError):
                 folder.rmdir()
@@ -116,8 +124,10 @@ def scratch_folder(beside: Path) -> Iterator[Path]:
         with _explained(target, scratch):
             scratch.mkdir()
             yield scratch
-    finally:
-        _remove(scratch)
+    except BaseException:
+        _remove_for_good(scratch)
+        raise
+    _remove(scratch)
 
 
 def _refuse_existing(target: Path, overwrite: bool) -> None:
@@ -207,14 +217,28 @@ def _move_in(partial: Path, target: Path) -> None:
 
 def _remove(path: Path) -> None:
     try:
+        _remove_now(path)
+    except OSError as error:
+        logger.warning("%s could not be removed: %s; delete it by hand", path, error)
+
+
+def _remove_for_good(path: Path) -> None:
+    """Remove what threads of an interrupted writer may still be writing to, and may make again."""
+    give_up = time.monotonic() + _SECONDS_TO_REMOVE
+    while os.path.lexists(path) and time.monotonic() < give_up:
+        with suppress(OSError):
+            _remove_now(path)
+        time.sleep(_SECONDS_TO_SETTLE)
+    if os.path.lexists(path):
+        _remove(path)
+
+
+def _remove_now(path: Path) -> None:
+    with suppress(NotADirectoryError):
         if path.is_dir() and not path.is_symlink():
             shutil.rmtree(path)
         else:
             path.unlink(missing_ok=True)
-    except NotADirectoryError:
-        pass
-    except OSError as error:
-        logger.warning("%s could not be removed: %s; delete it by hand", path, error)
 
 
 def _tidy(target: Path) -> None:
