@@ -6,10 +6,12 @@ import imagecodecs
 import numpy as np
 import pytest
 import tifffile
+from output_images import field, write
 
 from isl.core.errors import ConfigError, DamagedFileError, DataError, ImageSizeError
 from isl.io.open import open_fovs
 from isl.io.published_names import PublishedName, published_file_name
+from isl.io.staging import RUN_MARKER
 
 
 def png(path: Path, value: int = 0, shape: tuple[int, ...] = (5, 6)) -> Path:
@@ -101,9 +103,13 @@ def test_bad_fields_among_many(tmp_path):
 def test_all_fields_bad(tmp_path):
     (tmp_path / "a_phase.png").write_bytes(b"cut")
     bad = []
-    with pytest.raises(DataError, match=r"none of its 1 fields.*a_phase\.png"):
+    with pytest.raises(DamagedFileError, match=r"a_phase\.png"):
         open_fovs(tmp_path, on_bad=lambda name, error: bad.append(name))
-    assert bad == ["a"]
+    assert bad == []
+    (tmp_path / "b_phase.png").write_bytes(b"cut")
+    with pytest.raises(DataError, match="none of its 2 fields can be opened, see above"):
+        open_fovs(tmp_path, on_bad=lambda name, error: bad.append(name))
+    assert bad == ["a", "b"]
 
 
 def test_paths_without_images(tmp_path):
@@ -126,3 +132,25 @@ def test_real_tree_opens_with_unique_names(data_dir):
     fovs = open_fovs(data_dir / "imaging_flow_cytometry")
     assert len({f.name for f in fovs}) == len(fovs) == 7
     assert fovs[0].name == "Experiment_1/G1/CP0008"
+
+
+NOTES = {"model": {"holdout": None}}
+
+
+@pytest.mark.parametrize("ending", [".zarr", ".ome.tif"])
+def test_own_outputs_among_images_are_no_images(tmp_path, ending):
+    png(tmp_path / "a_phase.png")
+    write(tmp_path / f"predicted{ending}", [field("a"), field("b")], attributes=NOTES)
+    previews = tmp_path / "model.run" / "previews"
+    previews.mkdir(parents=True)
+    png(previews / "step_1.png", shape=(5, 6, 3))
+    (tmp_path / "model.run" / RUN_MARKER).touch()
+    assert names(tmp_path) == ["a"]
+    (tmp_path / "a_phase.png").unlink()
+    assert sorted(names(tmp_path)) == ["a", "b"]
+
+
+def test_predictions_of_one_target_keep_their_names(tmp_path):
+    write(tmp_path / "p.ome.tif", [field(n, (1, 1, 5, 6)) for n in "ab"], attributes=NOTES)
+    assert [f.channel_names for f in open_fovs(tmp_path / "p")] == [("target 0",), ("target 0",)]
+    assert names(tmp_path / "p") == ["a", "b"]

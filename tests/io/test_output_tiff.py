@@ -33,7 +33,8 @@ def test_tiff_metadata(tmp_path):
     assert "PhysicalSizeZ" not in pixels
     note = image["StructuredAnnotations"]["MapAnnotation"]["Value"]["M"]
     assert note["K"] == "isl"
-    assert json.loads(note["value"]) == {"model": {"name": "é {x}"}}
+    kept = {"model": {"name": "é {x}"}, "field": {"name": "B/03/0"}}
+    assert json.loads(note["value"]) == kept
 
 
 def test_large_tiff_is_bigtiff(tmp_path, monkeypatch):

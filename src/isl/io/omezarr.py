@@ -24,6 +24,7 @@ from isl.io.omezarr_metadata import (
     parse_model,
     read_attributes,
 )
+from isl.io.provenance import written_field
 
 _NOT_IMAGES = ("labels", "OME")
 
@@ -222,7 +223,7 @@ def _open_pixels(folder: Path, metadata: ImageMetadata) -> OmeZarrPixels:
     from isl.io.omezarr_store import open_checked_array
 
     path = folder / metadata.array_path
-    if not any((path / name).is_file() for name in METADATA_FILES):
+    if not any((path / name).is_file() for name in ("zarr.json", ".zarray")):
         raise DamagedFileError(
             f"{path}: the metadata of {folder.name} announces an array there, but there is none; "
             "copy the folder again or leave this field out"
@@ -257,9 +258,7 @@ def _channels(
 def _written_field(attributes: dict[str, Any]) -> dict[str, str]:
     """What this package noted about the field when it wrote the image."""
     own = attributes.get("isl")
-    field = own.get("field") if isinstance(own, dict) else None
-    entries = field.items() if isinstance(field, dict) else ()
-    return {key: value for key, value in entries if isinstance(value, str)}
+    return written_field(own if isinstance(own, dict) else {})
 
 
 def _contiguous(planes: NDArray[Any]) -> slice | NDArray[Any]:

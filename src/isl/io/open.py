@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable
 from functools import partial
 from pathlib import Path
@@ -9,7 +10,9 @@ from pathlib import Path
 from isl.core.errors import ConfigError, DataError, IslError
 from isl.io.collect import Candidate, OnBad, open_candidates, with_unique_names
 from isl.io.fov import Fov
+from isl.io.staging import RUN_MARKER
 
+_log = logging.getLogger(__name__)
 _TIFF_SUFFIXES = frozenset({".tif", ".tiff"})
 _TABLE_SUFFIXES = frozenset({".csv", ".parquet"})
 _MAKER_SUFFIXES = frozenset({".nd2", ".czi", ".lif"})
@@ -28,13 +31,14 @@ def open_fovs(
     ----------
     path
         A folder of images (searched with its sub-folders), an OME-Zarr image or plate, a TIFF
-        file, a CSV or Parquet table of image files, or a file that bioio reads.
+        file, a CSV or Parquet table of image files, or a file that bioio reads. Predictions of
+        this package that lie among other images, and folders of its training runs, are left out.
     pattern
         How the files of a folder are named, for example ``"{fov}_{channel}_z{z}.tif"``; guessed
         by default.
     on_bad
         Called with the name of each field that cannot be opened, and the error; the field is
-        skipped. By default the first bad field raises.
+        skipped. By default the first bad field raises, and so does the only one.
 
     Returns
     -------
@@ -56,17 +60,16 @@ def open_fovs(
     path = Path(path)
     if not path.exists():
         raise DataError(f"{path}: there is no such file or folder; check the path")
-    bad: list[IslError] = []
-
-    def report(name: str, error: IslError) -> None:
-        bad.append(error)
-        if on_bad is not None:
+    bad: list[tuple[str, IslError]] = []
+    note: OnBad | None = None if on_bad is None else lambda *field: bad.append(field)
+    fovs = with_unique_names(_open(path, pattern, note))
+    if not fovs and len(bad) == 1:
+        raise bad[0][1]
+    if on_bad is not None:
+        for name, error in bad:
             on_bad(name, error)
-
-    reporter = None if on_bad is None else report
-    fovs = with_unique_names(_open(path, pattern, reporter))
     if not fovs and bad:
-        raise DataError(f"{path}: none of its {len(bad)} fields can be opened; the last: {bad[-1]}")
+        raise DataError(f"{path}: none of its {len(bad)} fields can be opened, see above")
     if not fovs:
         raise DataError(f"{path}: nothing here can be read; readable are {_READABLE}")
     return fovs
@@ -132,12 +135,27 @@ def _folder(root: Path, pattern: str | None, on_bad: OnBad | None) -> list[Candi
     published = [f for f in images if is_published_name(f.name)]
     stacks, planes = _sorted_tiffs([f for f in images if not is_published_name(f.name)])
     makers = [f for f in files if f.suffix.lower() in _MAKER_SUFFIXES]
+    zarrs, stacks = _without_predictions(zarrs, stacks, bool(published or planes or makers))
     return [
         *(Candidate(z.name, partial(_open_omezarr, z, on_bad)) for z in zarrs),
         *published_fields(published),
         *named_fields(root, planes),
         *(Candidate(f.name, partial(_open_file, f)) for f in (*stacks, *makers)),
     ]
+
+
+def _without_predictions(
+    zarrs: list[Path], stacks: list[Path], among_others: bool
+) -> tuple[list[Path], list[Path]]:
+    """Leave out predictions, which are nothing to predict from, unless there is nothing else."""
+    from isl.io.provenance import is_prediction
+
+    predictions = {path for path in (*zarrs, *stacks) if is_prediction(path)}
+    if len(predictions) == len(zarrs) + len(stacks) and not among_others:
+        return zarrs, stacks
+    for path in sorted(predictions):
+        _log.info("left out %s: a prediction among other images", path)
+    return [z for z in zarrs if z not in predictions], [s for s in stacks if s not in predictions]
 
 
 def _walk(folder: Path) -> tuple[list[Path], list[Path]]:
@@ -151,7 +169,7 @@ def _walk(folder: Path) -> tuple[list[Path], list[Path]]:
             files.append(entry)
         elif entry.suffix == ".zarr" or _has_zarr_metadata(entry):
             zarrs.append(entry)
-        elif entry.is_dir():
+        elif entry.is_dir() and not (entry / RUN_MARKER).is_file():
             more_files, more_zarrs = _walk(entry)
             files += more_files
             zarrs += more_zarrs
@@ -164,6 +182,7 @@ def _sorted_tiffs(images: Iterable[Path]) -> tuple[list[Path], list[Path]]:
     A file that cannot be read counts as a plane, so that the field its name belongs to is
     reported and not quietly opened without it.
     """
+    from isl.io.provenance import is_prediction
     from isl.io.tiff import files_of, is_single_plane
 
     stacks: list[Path] = []
@@ -174,7 +193,7 @@ def _sorted_tiffs(images: Iterable[Path]) -> tuple[list[Path], list[Path]]:
             planes.append(file)
         elif file.resolve() not in covered:
             try:
-                single = is_single_plane(file)
+                single = is_single_plane(file) and not is_prediction(file)
                 covered |= set() if single else {f.resolve() for f in files_of(file)}
             except IslError:
                 single = True

@@ -60,6 +60,12 @@ class OutputField:
     well: str | None = None
     plate: str | None = None
 
+    @property
+    def origin(self) -> dict[str, str]:
+        """Name, well and plate as far as known, which the output keeps for its reader."""
+        known = {"name": self.name, "well": self.well, "plate": self.plate}
+        return {key: value for key, value in known.items() if value is not None}
+
 
 def check_fields(fields: Sequence[OutputField]) -> None:
     """Refuse a plan that cannot be written.

@@ -16,6 +16,7 @@ from isl.core.errors import ConfigError
 from isl.io.display import default_color
 from isl.io.output_array import ArrayLayout, BlockWriter, require_complete
 from isl.io.output_fields import OutputField
+from isl.io.tiff_metadata import OWN_KEY
 
 TILE_PX = 512
 BIGTIFF_BYTES = 2_000_000_000
@@ -147,8 +148,8 @@ def _metadata(field: OutputField, attributes: Mapping[str, object]) -> dict[str,
         if size is not None:
             metadata[f"PhysicalSize{axis}"] = size
             metadata[f"PhysicalSize{axis}Unit"] = "µm"
-    if attributes:
-        metadata["MapAnnotation"] = {"isl": json.dumps(attributes)}
+    notes = {**attributes, "field": field.origin}
+    metadata["MapAnnotation"] = {OWN_KEY: json.dumps(notes)}
     return metadata
 
 

@@ -88,8 +88,7 @@ class ZarrOutput:
     def _finish_field(self, field: OutputField, group: Path, array: Any) -> None:
         levels = write_pyramid(group, array)
         ome = _image_metadata(field, levels)
-        note = {"name": field.name, "well": field.well, "plate": field.plate}
-        own: dict[str, Any] = {"field": {k: v for k, v in note.items() if v is not None}}
+        own: dict[str, Any] = {"field": field.origin}
         if group == self._folder:
             own = {**self._attributes, **own}
         _write_group(group, {"ome": ome, "isl": own})

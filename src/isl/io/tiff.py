@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 from isl.core.axes import Box
 from isl.core.errors import DataError
 from isl.io.fov import Channel, Fov
-from isl.io.tiff_metadata import ChannelNote, channel_notes, voxel_size_of, z_axes
+from isl.io.provenance import written_field
+from isl.io.tiff_metadata import ChannelNote, channel_notes, own_notes, voxel_size_of, z_axes
 from isl.io.tiff_pages import read_plane, tiff_contents
 
 
@@ -63,7 +64,8 @@ def open_tiff(path: Path) -> list[Fov]:
     Returns
     -------
     list of Fov
-        One for each series, named by the file, and by the series where there are several.
+        One for each series, named by the file, and by the series where there are several. Images
+        that this package wrote keep the name of the field they came from.
 
     Raises
     ------
@@ -115,8 +117,9 @@ def _fov(path: Path, name: str, number: int) -> Fov:
     lengths = dict(zip(axes, series.lengths, strict=True))
     size_c, size_z = lengths.get("C", 1), lengths.get("Z", 1)
     known = [*channel_notes(contents, number), *[ChannelNote("")] * size_c][:size_c]
+    written = written_field(own_notes(contents) if len(contents.series) == 1 else {})
     return Fov(
-        name=name,
+        name=written.get("name", name),
         path=path,
         channels=tuple(
             Channel(c.name or f"channel {i}", size_z, series.dtype, c.modality, c.color)
@@ -127,4 +130,6 @@ def _fov(path: Path, name: str, number: int) -> Fov:
         size_x=series.size_x,
         voxel_size=voxel_size_of(contents, number),
         pixels=TiffPixels(path, number),
+        well=written.get("well"),
+        plate=written.get("plate"),
     )

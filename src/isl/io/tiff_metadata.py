@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import prod
+from typing import Any
 from xml.etree import ElementTree
 
 from isl.core.axes import VoxelSize
 from isl.io.fov import Modality
 from isl.io.modality import guess_modality, modality_of_metadata
 from isl.io.tiff_pages import TiffContents, TiffSeries
+
+OWN_KEY = "isl"
+"""Key of the annotation in which this package notes what it wrote."""
 
 # Stacks without metadata have an axis of unknown meaning; as a z-stack it is of use.
 _AS_Z = str.maketrans({"I": "Z", "Q": "Z"})
@@ -80,14 +85,37 @@ def voxel_size_of(contents: TiffContents, number: int) -> VoxelSize:
     return _imagej_voxel_size(contents) if pixels is None else _ome_voxel_size(pixels)
 
 
-def _ome_pixels(contents: TiffContents, number: int) -> ElementTree.Element | None:
+def own_notes(contents: TiffContents) -> dict[str, Any]:
+    """What this package noted in a file that it wrote; empty for other files.
+
+    Returns
+    -------
+    dict
+        ``"field"`` with name, well and plate of the source, and the provenance.
+    """
+    if f'K="{OWN_KEY}"' not in (contents.ome_xml or ""):
+        return {}
+    root = _ome_root(contents)
+    values = [] if root is None else root.findall(f".//{{*}}M[@K='{OWN_KEY}']")
+    try:
+        notes = json.loads(values[0].text or "") if values else {}
+    except json.JSONDecodeError:
+        return {}
+    return notes if isinstance(notes, dict) else {}
+
+
+def _ome_root(contents: TiffContents) -> ElementTree.Element | None:
     if contents.ome_xml is None:
         return None
     try:
-        root = ElementTree.fromstring(contents.ome_xml)
+        return ElementTree.fromstring(contents.ome_xml)
     except ElementTree.ParseError:
         return None
-    pixels = root.findall("./{*}Image/{*}Pixels")
+
+
+def _ome_pixels(contents: TiffContents, number: int) -> ElementTree.Element | None:
+    root = _ome_root(contents)
+    pixels = [] if root is None else root.findall("./{*}Image/{*}Pixels")
     return pixels[number] if len(pixels) == len(contents.series) else None
 
 
