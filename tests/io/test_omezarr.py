@@ -3,6 +3,7 @@
 import json
 import shutil
 
+import numcodecs
 import numpy as np
 import pytest
 import zarr
@@ -348,3 +349,38 @@ def test_a_truncated_chunk(tmp_path, version, keep):
         fov.read("channel 0")
     with pytest.raises(DamagedFileError, match=r"a\.zarr.*copy it again"):
         fov.read("channel 0", box=Box(24, 32, 24, 32))
+
+
+BLOSC = {"0.4": numcodecs.Blosc(), "0.5": zarr.codecs.BloscCodec()}
+
+
+@pytest.mark.parametrize("version", ["0.4", "0.5"])
+@pytest.mark.parametrize("keep", [0.9, 0.5, 0.001])
+def test_a_cut_blosc_chunk_is_noticed(tmp_path, version, keep):
+    """Blosc does not know how long its input is, and decodes what lies behind it in memory."""
+    image = np.random.default_rng(0).integers(0, 4000, (40, 50)).astype(np.uint16)
+    write_attributes(tmp_path / "a.zarr", {"multiscales": multiscales("yx")}, version)
+    array = zarr.create_array(
+        str(tmp_path / "a.zarr" / "0"),
+        shape=image.shape,
+        dtype=image.dtype,
+        chunks=(20, 50),
+        compressors=BLOSC[version],
+        zarr_format=3 if version == "0.5" else 2,
+    )
+    array[:] = image
+    (fov,) = open_omezarr(tmp_path / "a.zarr")
+    np.testing.assert_array_equal(fov.read("channel 0")[0], image)
+    files = (p for p in (tmp_path / "a.zarr" / "0").rglob("*") if p.is_file())
+    chunk = max(files, key=lambda path: path.stat().st_size)
+    chunk.write_bytes(chunk.read_bytes()[: int(keep * chunk.stat().st_size) or 1])
+    with pytest.raises(DamagedFileError, match=f"{chunk.name} is truncated"):
+        fov.read("channel 0")
+
+
+def test_an_array_without_its_description_is_named(tmp_path):
+    write_image(tmp_path / "a.zarr", version="0.4")
+    (tmp_path / "a.zarr" / "0" / ".zarray").unlink()
+    (tmp_path / "a.zarr" / "0" / ".zattrs").write_text("{}")
+    with pytest.raises(DamagedFileError, match="announces an array there, but there is none"):
+        open_omezarr(tmp_path / "a.zarr")
