@@ -66,3 +66,13 @@ def test_regions_agree_with_the_whole(data_dir):
     box = Box(10, 40, 200, 256)
     assert whole.shape == (1, 256, 256)
     np.testing.assert_array_equal(fov.read("FITC BP", box=box)[0], whole[0][box.slices])
+
+
+@pytest.mark.parametrize("name", ["a.nd2", "a.unknown"])
+def test_a_foreign_file_has_one_short_message(tmp_path, name, caplog):
+    pytest.importorskip("bioio")
+    (tmp_path / name).write_bytes(b"this is not an image" * 100)
+    with pytest.raises(DamagedFileError) as caught:
+        open_with_bioio(tmp_path / name)
+    assert len(str(caught.value)) < len(str(tmp_path)) + 300
+    assert caplog.records == []

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -13,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from isl.core.axes import Box, VoxelSize
-from isl.core.errors import DataError
+from isl.core.errors import DamagedFileError, DataError
 from isl.core.extras import require
 from isl.io.damage import naming_damage
 from isl.io.fov import Channel, Fov, Modality
@@ -81,9 +83,29 @@ def open_with_bioio(path: Path) -> list[Fov]:
 
 def _image(path: Path) -> Any:
     bioio = require("bioio", "formats", f"{path}: reading {path.suffix or 'this'} files")
+    exceptions = require("bioio_base.exceptions", "formats", f"{path}: reading it")
     if not path.is_file():
-        raise DataError(f"{path}: there is no such file")
-    return bioio.BioImage(path)
+        raise DataError(f"{path}: there is no such file; check the path")
+    try:
+        with _quiet_bioio():
+            return bioio.BioImage(path)
+    except exceptions.UnsupportedFileFormatError as error:
+        raise DamagedFileError(
+            f"{path}: no reader takes this file: it is truncated, damaged or of another format "
+            "than its name says; copy it again from its source, or export it as OME-TIFF"
+        ) from error
+
+
+@contextmanager
+def _quiet_bioio() -> Iterator[None]:
+    """Let bioio not warn of each of its readers that fails: all of them together are one error."""
+    logger = logging.getLogger("bioio")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
 
 
 @lru_cache(maxsize=16)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from isl.core.errors import DamagedFileError, DataError, IslError, MissingExtraError
+
+_REASON_CHARACTERS = 120
 
 
 @contextmanager
@@ -32,15 +35,18 @@ def naming_damage(path: Path, what: str) -> Iterator[None]:
     except (IslError, MemoryError):
         raise
     except FileNotFoundError as error:
-        raise DataError(f"{path}: there is no such file") from error
+        raise DataError(f"{path}: there is no such file; check the path") from error
     except PermissionError as error:
-        raise DataError(f"{path}: no permission to read this file") from error
+        raise DataError(
+            f"{path}: no permission to read this file; change its permissions or copy it"
+        ) from error
     except ImportError as error:
         raise MissingExtraError(
             f"{path}: reading {what} needs a missing package: {error}"
         ) from error
     except Exception as error:
+        reason = textwrap.shorten(f"{type(error).__name__}: {error}", _REASON_CHARACTERS)
         raise DamagedFileError(
             f"{path}: cannot be read as {what}: it is truncated, damaged or of another format "
-            f"({type(error).__name__}: {error}); copy it again from its source or leave it out"
+            f"({reason}); copy it again from its source or leave it out"
         ) from error

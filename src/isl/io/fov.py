@@ -131,7 +131,10 @@ class Fov:
             return hits[0]
         found = ", ".join(self.channel_names)
         what = f"has {len(hits)} channels named" if hits else "has no channel"
-        raise ChannelError(f"{self.path}: field {self.name} {what} '{name}'; it has: {found}")
+        remedy = "rename them in the file, each differently" if hits else "name one of these"
+        raise ChannelError(
+            f"{self.path}: field {self.name} {what} '{name}'; it has: {found}; {remedy}"
+        )
 
     def channel(self, name: str) -> Channel:
         """Channel called ``name``; raises as `channel_index` does."""
