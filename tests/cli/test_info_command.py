@@ -69,3 +69,24 @@ def test_foreign_and_damaged_files_are_named(tmp_path, name, content, message, c
     shown = capsys.readouterr().err
     assert message in shown
     assert "fault of the program" not in shown
+
+
+def test_unknown_voxel_sizes_and_empty_columns_are_left_out(scene_dir, tmp_path, capsys):
+    (tmp_path / "plain").mkdir()
+    for file in scene_dir.glob("*z_depth-0*"):
+        (tmp_path / "plain" / "a_phase.png").write_bytes(file.read_bytes())
+    assert run(["info", str(tmp_path / "plain")]) == 0
+    shown = capsys.readouterr().out
+    assert "unknown" in shown
+    assert "?" not in shown
+    assert "condition" not in shown
+
+
+def test_a_field_that_cannot_be_trained_on_is_named(two_fields, capsys):
+    for file in two_fields.glob("*well-S2*BRIGHTFIELD*"):
+        file.unlink()
+    assert run(["info", str(two_fields)]) == 0
+    shown = capsys.readouterr().out
+    assert "source: BRIGHTFIELD" in shown
+    assert "not usable" in shown
+    assert "field S2 lacks the source 'BRIGHTFIELD'" in shown

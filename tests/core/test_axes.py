@@ -39,7 +39,8 @@ def test_relative_to_keeps_the_shape(a, b):
 def test_voxel_size_difference_ignores_unknown_axes():
     assert VoxelSize(1.0, 0.3, 0.3).relative_difference(VoxelSize()) == 0
     assert VoxelSize(None, 0.3, 0.3).relative_difference(VoxelSize(2.0, 0.3, 0.6)) == 1.0
-    assert str(VoxelSize(None, 0.3, 0.25)) == "z ?, y 0.3, x 0.25 um"
+    assert str(VoxelSize(None, 0.3, 0.25)) == "y 0.3, x 0.25 um"
+    assert str(VoxelSize()) == "unknown"
 
 
 def test_region_round_trip_and_box():

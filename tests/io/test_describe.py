@@ -33,4 +33,4 @@ def test_roles_or_the_problem(fovs):
     assert "only transmitted-light channel" in roles.reason
     unclear = describe_roles(fovs, source="nothing")
     assert unclear.source is None
-    assert "lacks the source 'nothing'" in (unclear.problem or "")
+    assert "no field has the source 'nothing'" in (unclear.problem or "")

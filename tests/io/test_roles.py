@@ -9,7 +9,7 @@ from isl.core.axes import VoxelSize
 from isl.core.errors import ChannelError
 from isl.io.fov import Channel, Fov
 from isl.io.plane_files import PlaneFiles
-from isl.io.roles import choose_roles
+from isl.io.roles import check_fov, choose_roles, find_roles
 
 
 def field(*names: str, name: str = "f", **modalities: str) -> Fov:
@@ -66,7 +66,7 @@ def test_named_roles_keep_their_order():
         ([field("Ch3", "Ch4")], None, None, r"--source NAME and --targets.*Ch3 \(unknown\), Ch4"),
         ([field("DIC", "Phase", "GFP")], None, None, r"more than one.*DIC \(dic\), Phase"),
         ([field("DAPI", "GFP")], None, None, "no channel looks like transmitted light"),
-        ([field("DIC", "GFP")], "BF", None, "lacks the source 'BF'; it has: DIC, GFP"),
+        ([field("DIC", "GFP")], "BF", None, r"no field has the source 'BF'.*DIC \(dic\), GFP"),
         ([field("DIC", "GFP")], None, ["RFP"], "no field has the target 'RFP'.*DIC"),
         ([field("DIC", "GFP")], "DIC", ["DIC"], "as source and as target"),
         ([field("DIC", "GFP")], "DIC", ["GFP", "GFP"], "more than once"),
@@ -79,3 +79,14 @@ def test_named_roles_keep_their_order():
 def test_unclear_or_wrong_channels(fields, source, targets, match):
     with pytest.raises(ChannelError, match=match):
         choose_roles(fields, source, targets)
+
+
+def test_a_field_without_the_source_leaves_the_roles_of_the_others():
+    good, bad, double = field("DIC", "GFP"), field("GFP", name="b"), field("DIC", "GFP", "GFP")
+    roles = find_roles([good, bad, double])
+    assert (roles.source, roles.targets) == ("DIC", ("GFP",))
+    check_fov(good, roles)
+    with pytest.raises(ChannelError, match="field b lacks the source 'DIC'"):
+        check_fov(bad, roles)
+    with pytest.raises(ChannelError, match=r"2 channels named 'GFP'.*rename them"):
+        check_fov(double, roles)

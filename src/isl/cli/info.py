@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from isl.cli.console import BadFields, plain, say, stdout, table
+from isl.cli.console import BadFields, plain, print_table, say, table
 from isl.cli.flags import Pattern, Source, Targets, split_names
 from isl.core.errors import ChannelError
 
 if TYPE_CHECKING:
     from isl.inference.model_card import ModelCard
     from isl.io.fov import Channel, Fov
+    from isl.io.roles import Roles
 
 ROWS = 20
 """Fields, and fields a model was trained on, that are listed before the rest is only counted."""
@@ -51,11 +53,13 @@ def show_fields(fovs: Sequence[Fov], path: Path) -> None:
     """Print a table of the fields, the first of them where there are many."""
     count = len(fovs)
     say(f"{path}: {count} field{'s' * (count > 1)} of view")
-    shown = table("field", "T", "C", "Z", "Y", "X", "voxel size", "well", "condition")
-    for fov in fovs[:ROWS]:
-        sizes = [str(n) for n in fov.shape]
-        shown.add_row(fov.name, *sizes, str(fov.voxel_size), plain(fov.well), plain(fov.condition))
-    stdout().print(shown)
+    listed = fovs[:ROWS]
+    known = [n for n in ("well", "condition") if any(getattr(f, n) is not None for f in listed)]
+    shown = table("field", "T", "C", "Z", "Y", "X", "voxel size", *known)
+    for fov in listed:
+        labels = [plain(getattr(fov, name)) for name in known]
+        shown.add_row(fov.name, *map(str, fov.shape), str(fov.voxel_size), *labels)
+    print_table(shown)
     _say_more(count)
 
 
@@ -65,6 +69,7 @@ def show_channels(fovs: Sequence[Fov]) -> None:
     for fov in fovs:
         for channel in fov.channels:
             kinds.setdefault(channel.name, []).append(channel)
+    fields = Counter(name for fov in fovs for name in set(fov.channel_names))
     shown = table("channel", "imaged as", "planes", "type", "colour", "fields")
     for name, channels in kinds.items():
         shown.add_row(
@@ -73,17 +78,20 @@ def show_channels(fovs: Sequence[Fov]) -> None:
             _distinct(c.planes for c in channels),
             _distinct(c.dtype for c in channels),
             _distinct(c.color for c in channels),
-            f"{len(channels)} of {len(fovs)}",
+            f"{fields[name]} of {len(fovs)}",
         )
-    stdout().print(shown)
+    print_table(shown)
 
 
 def show_roles(fovs: Sequence[Fov], source: str | None, targets: tuple[str, ...] | None) -> None:
     """Print what training would take as source and targets, or why that is not clear."""
-    from isl.io.roles import choose_roles
+    from isl.io.roles import find_roles
 
     try:
-        roles = choose_roles(fovs, source, targets)
+        roles = find_roles(fovs, source, targets)
+        unusable = _unusable(fovs, roles)
+        if len(unusable) == len(fovs):
+            raise unusable[0]
     except ChannelError as error:
         if source is not None or targets is not None:
             raise
@@ -92,6 +100,22 @@ def show_roles(fovs: Sequence[Fov], source: str | None, targets: tuple[str, ...]
     say(f"source: {roles.source}")
     say(f"targets: {', '.join(roles.targets) or 'none'}")
     say(f"why: {roles.reason}")
+    for problem in unusable[:ROWS]:
+        say(f"not usable: {problem}")
+    _say_more(len(unusable))
+
+
+def _unusable(fovs: Sequence[Fov], roles: Roles) -> list[ChannelError]:
+    """Why single fields cannot be trained on, where they cannot."""
+    from isl.io.roles import check_fov
+
+    problems = []
+    for fov in fovs:
+        try:
+            check_fov(fov, roles)
+        except ChannelError as error:
+            problems.append(error)
+    return problems
 
 
 def show_card(card: ModelCard, path: Path) -> None:
@@ -129,7 +153,7 @@ def _show_targets(card: ModelCard) -> None:
             target.projection,
             *map(plain, (target.window, target.color)),
         )
-    stdout().print(shown)
+    print_table(shown)
 
 
 def _show_section(title: str, facts: Mapping[str, Any]) -> None:

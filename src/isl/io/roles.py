@@ -61,13 +61,27 @@ def choose_roles(
     >>> choose_roles(isl.open_fovs("wells"), source="PHASE_CONTRAST").targets   # doctest: +SKIP
     ('DAPI_CONFOCAL', 'MAP2_CONFOCAL')
     """
+    roles = find_roles(fovs, source, targets)
+    for fov in fovs:
+        check_fov(fov, roles)
+    return roles
+
+
+def find_roles(
+    fovs: Sequence[Fov], source: str | None = None, targets: Sequence[str] | None = None
+) -> Roles:
+    """Choose as `choose_roles` does, where single fields may be bad: see `check_fov`.
+
+    Raises
+    ------
+    ChannelError
+        Where a name is unknown in all fields, or the guess is not clear.
+    """
     if not fovs:
         raise ChannelError("there are no fields of view to choose channels from")
     modalities = _modalities(fovs)
-    if targets is not None:
-        _check_targets(fovs, tuple(targets), modalities)
+    _check_names(fovs, source, tuple(targets or ()), modalities)
     chosen, why_source = _choose_source(fovs, source, targets, modalities)
-    _check_source(fovs, chosen)
     if targets is None:
         found, why_targets = _choose_targets(chosen, modalities)
     else:
@@ -77,9 +91,25 @@ def choose_roles(
             f"channel '{chosen}' is asked for as source and as target; "
             f"the channels are: {_listing(modalities)}"
         )
-    for fov in fovs:
-        _check_double(fov, found)
     return Roles(chosen, found, f"{why_source}; {why_targets}")
+
+
+def check_fov(fov: Fov, roles: Roles) -> None:
+    """Refuse a field that lacks the source, or has one of the channels twice.
+
+    Raises
+    ------
+    ChannelError
+        The message lists the channels of the field.
+    """
+    for name in (roles.source, *roles.targets):
+        if fov.channel_names.count(name) > 1:
+            fov.channel_index(name)
+    if roles.source not in fov.channel_names:
+        raise ChannelError(
+            f"{fov.path}: field {fov.name} lacks the source '{roles.source}'; it has: "
+            f"{', '.join(fov.channel_names)}; {_REMEDY}"
+        )
 
 
 def _modalities(fovs: Sequence[Fov]) -> dict[str, Modality | None]:
@@ -133,33 +163,23 @@ def _choose_targets(
     return tuple(usable), "; ".join(parts) or "there is no channel left for a target"
 
 
-def _check_source(fovs: Sequence[Fov], source: str) -> None:
-    for fov in fovs:
-        _check_double(fov, (source,))
-        if source not in fov.channel_names:
-            raise ChannelError(
-                f"{fov.path}: field {fov.name} lacks the source '{source}'; it has: "
-                f"{', '.join(fov.channel_names)}; {_REMEDY}"
-            )
-
-
-def _check_targets(
-    fovs: Sequence[Fov], targets: tuple[str, ...], modalities: dict[str, Modality | None]
+def _check_names(
+    fovs: Sequence[Fov],
+    source: str | None,
+    targets: tuple[str, ...],
+    modalities: dict[str, Modality | None],
 ) -> None:
+    """Refuse names that no field has, and targets that are named twice."""
+    asked = [(source, "source"), *((target, "target") for target in targets)]
+    for name, role in asked:
+        if name is not None and name not in modalities:
+            raise ChannelError(
+                f"{fovs[0].path}: no field has the {role} '{name}'; "
+                f"the channels are: {_listing(modalities)}; {_REMEDY}"
+            )
     for name in targets:
         if targets.count(name) > 1:
             raise ChannelError(f"target '{name}' is asked for more than once; name it once")
-        if name not in modalities:
-            raise ChannelError(
-                f"{fovs[0].path}: no field has the target '{name}'; "
-                f"the channels are: {_listing(modalities)}"
-            )
-
-
-def _check_double(fov: Fov, names: Sequence[str]) -> None:
-    for name in names:
-        if fov.channel_names.count(name) > 1:
-            fov.channel_index(name)
 
 
 def _and(names: Sequence[str]) -> str:
