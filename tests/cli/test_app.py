@@ -1,12 +1,16 @@
 from __future__ import annotations
 
+import os
 import resource
+import signal
 import subprocess
 import sys
+import types
 
 import pytest
 
 import isl
+from isl.__main__ import main
 from isl.cli.app import run
 from isl.core.config import TrainConfig
 
@@ -73,3 +77,30 @@ def test_the_module_runs_as_a_program():
     assert ended.returncode == 2
     assert "absent-folder: there is no such file or folder" in ended.stderr
     assert "Traceback" not in ended.stderr
+
+
+def test_an_interruption_that_a_library_turned_into_another_error(monkeypatch, capsys):
+    def work(words):
+        try:
+            os.kill(os.getpid(), signal.SIGTERM)
+            signal.pause()
+        except SystemExit as error:
+            raise ValueError("building a schema failed") from error
+
+    monkeypatch.setattr("isl.cli.app.app", work)
+    assert run(["info"]) == 143
+    assert "terminated" in capsys.readouterr().err
+
+
+def test_an_interruption_while_the_program_starts_has_no_traceback(monkeypatch):
+    monkeypatch.setitem(sys.modules, "isl.cli.app", Interrupting("isl.cli.app"))
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == 130
+
+
+class Interrupting(types.ModuleType):
+    """Module that is interrupted while something is imported from it."""
+
+    def __getattr__(self, name):
+        raise KeyboardInterrupt

@@ -103,3 +103,46 @@ def test_progress_on_a_terminal_is_a_bar(monkeypatch, capsys):
 )
 def test_plain_values(value, text):
     assert console.plain(value) == text
+
+
+def test_sigint_is_an_exception_that_is_remembered():
+    records = []
+
+    def work():
+        with console.orderly_signals() as arrived:
+            records.append(arrived)
+            os.kill(os.getpid(), signal.SIGINT)
+            signal.pause()
+
+    with pytest.raises(KeyboardInterrupt):
+        work()
+    assert [type(error) for error in records[0]] == [KeyboardInterrupt]
+
+
+def test_a_signal_waits_until_a_module_is_imported(tmp_path, monkeypatch):
+    """A module that is cut short can fail in odd ways later, or swallow the signal."""
+    (tmp_path / "slow_module.py").write_text(
+        "import os, signal, time\n"
+        "os.kill(os.getpid(), signal.SIGTERM)\n"
+        "time.sleep(0.3)\n"
+        "whole = True\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    modules = []
+
+    def work():
+        import slow_module
+
+        modules.append(slow_module)
+        signal.pause()
+
+    with pytest.raises(console.Terminated), console.orderly_signals():
+        work()
+    assert modules[0].whole
+
+
+def test_tables_in_files_do_not_cut_names(capsys):
+    shown = console.table("field", "size")
+    shown.add_row("plate_with_a_long_name/" * 6, "3")
+    console.print_table(shown)
+    assert "plate_with_a_long_name/" * 6 in capsys.readouterr().out

@@ -62,10 +62,11 @@ def run(words: Sequence[str] | None = None) -> int:
     words = list(sys.argv[1:] if words is None else words)
     debug = "--debug" in words
     logging.basicConfig(level=logging.DEBUG if debug else logging.WARNING, format="%(message)s")
+    arrived: list[BaseException] = []
     try:
-        with orderly_signals():
+        with orderly_signals() as arrived:
             return int(app([word for word in words if word != "--debug"]))
     except BaseException as error:
-        if type(error) is SystemExit:  # usage errors, which are printed already
+        if type(error) is SystemExit and not arrived:  # usage errors, which are printed already
             return int(error.code or 0)
-        return report_error(error, debug)
+        return report_error(arrived[0] if arrived else error, debug)

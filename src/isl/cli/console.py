@@ -11,7 +11,7 @@ import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any
 
 from isl.core.errors import IslError
 
@@ -25,6 +25,9 @@ GOOD, SOME_BAD, ERROR, INTERRUPTED, TERMINATED = 0, 1, 2, 130, 143
 QUIET_SECONDS = 30.0
 """Seconds between two lines of progress where the output is a file, not a terminal."""
 
+_WIDEST_TABLE = 10_000
+_SECONDS_TO_IMPORT = 0.1
+
 
 class Terminated(SystemExit):
     """The process was asked to end (SIGTERM); passes through ``finally`` blocks on its way out."""
@@ -33,11 +36,11 @@ class Terminated(SystemExit):
         super().__init__(TERMINATED)
 
 
-def stdout() -> Console:
-    """Console for results."""
+def stdout(width: int | None = None) -> Console:
+    """Console for results, of the terminal's width by default."""
     from rich.console import Console
 
-    return Console(soft_wrap=True, highlight=False, markup=False, emoji=False)
+    return Console(width=width, soft_wrap=True, highlight=False, markup=False, emoji=False)
 
 
 def stderr() -> Console:
@@ -61,6 +64,15 @@ def table(*columns: str) -> Table:
     for column in columns:
         made.add_column(column, overflow="fold")
     return made
+
+
+def print_table(shown: Table) -> None:
+    """Print a table; in a file or pipe as wide as it needs, so that no name is cut in two."""
+    console = stdout()
+    if not console.is_terminal:
+        unlimited = console.options.update(width=_WIDEST_TABLE)
+        console = stdout(max(console.width, console.measure(shown, options=unlimited).maximum))
+    console.print(shown)
 
 
 class BadFields:
@@ -93,16 +105,52 @@ class BadFields:
 
 
 @contextmanager
-def orderly_signals() -> Iterator[None]:
-    """Turn SIGTERM into an exception, so that half-written outputs are removed."""
+def orderly_signals() -> Iterator[list[BaseException]]:
+    """Turn SIGINT and SIGTERM into exceptions, so that half-written outputs are removed.
+
+    Yields
+    ------
+    list
+        The exceptions that were raised so far: libraries may turn them into others.
+    """
+    arrived: list[BaseException] = []
     if threading.current_thread() is not threading.main_thread():
-        yield
+        yield arrived
         return
-    before = signal.signal(signal.SIGTERM, _terminate)
+
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        if _is_importing(frame):
+            # A module that is half imported fails in odd ways, up to a crash: try again soon.
+            again = threading.Timer(_SECONDS_TO_IMPORT, _signal_main_thread, (number,))
+            again.daemon = True
+            again.start()
+            return
+        arrived.append(Terminated() if number == signal.SIGTERM else KeyboardInterrupt())
+        raise arrived[-1]
+
+    before = {n: signal.signal(n, interrupt) for n in (signal.SIGINT, signal.SIGTERM)}
     try:
-        yield
+        yield arrived
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _signal_main_thread(number: int) -> None:
+    main = threading.main_thread().ident
+    if hasattr(signal, "pthread_kill") and main is not None:
+        signal.pthread_kill(main, number)
+    else:
+        signal.raise_signal(number)
+
+
+def _is_importing(frame: FrameType | None) -> bool:
+    """Whether a frame runs because of an import statement."""
+    while frame is not None:
+        if frame.f_code.co_filename == "<frozen importlib._bootstrap>":
+            return True
+        frame = frame.f_back
+    return False
 
 
 def report_error(error: BaseException, debug: bool = False) -> int:
@@ -216,10 +264,6 @@ def _leave_closed_pipe() -> int:
     """Let nothing more be written to a pipe that nobody reads (``isl info | head``)."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return GOOD
-
-
-def _terminate(number: int, frame: FrameType | None) -> NoReturn:
-    raise Terminated
 
 
 def plain(value: Any) -> str:
