@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from isl.core.config import TrainConfig
-from isl.core.errors import ConfigError, IslError
+from isl.core.errors import ConfigError, DataError, IslError
 from isl.core.progress import ProgressCallback, silent
 from isl.io.fov import Fov
 
@@ -34,6 +35,7 @@ def train(
     resume: bool = False,
     overwrite: bool = False,
     progress: ProgressCallback = silent,
+    on_bad: OnBad | None = None,
     **settings: Any,
 ) -> Model:
     """Learn to predict fluorescence from pairs of images.
@@ -54,6 +56,8 @@ def train(
         Replace an existing output.
     progress
         Called after each step.
+    on_bad
+        Called for each bad field, which is skipped; by default the first one raises.
     **settings
         Fields of `TrainConfig`; they win over ``config``.
 
@@ -76,7 +80,7 @@ def train(
     from isl.training.run import train as run
 
     checked = _settings(config, settings)
-    fovs = open_data(data, pattern=pattern)
+    fovs = open_data(data, pattern=pattern, on_bad=on_bad)
     return run(
         fovs,
         checked,
@@ -85,6 +89,7 @@ def train(
         overwrite=overwrite,
         progress=progress,
         announce=lambda plan: logger.info("%s", plan),
+        on_bad=on_bad,
     )
 
 
@@ -185,16 +190,26 @@ def evaluate(
     from isl.evaluation.evaluate import evaluate_model, evaluate_prediction
     from isl.inference.model import Model
 
-    options["region"] = parse_region(region) if isinstance(region, str) else region
-    fovs = open_data(truth, pattern=pattern, on_bad=on_bad)
+    options |= {"region": parse_region(region) if isinstance(region, str) else region}
+    unread: list[str] = []
+
+    def skip(name: str, error: IslError) -> None:
+        assert on_bad is not None
+        unread.append(f"field {name} was left out: {error}")
+        on_bad(name, error)
+
+    while_opening = None if on_bad is None else skip
+    fovs = open_data(truth, pattern=pattern, on_bad=while_opening)
     if isinstance(prediction, (str, Path)) and is_model_file(prediction):
         options = {"name": Path(prediction).name, **options}
         prediction = _model(prediction)
     if isinstance(prediction, Model):
         options["ignore_voxel_size"] = ignore_voxel_size
-        return evaluate_model(prediction, fovs, on_bad=on_bad, **options)
-    predictions = open_data(prediction, on_bad=on_bad)
-    return evaluate_prediction(predictions, fovs, on_bad=on_bad, **options)
+        evaluation = evaluate_model(prediction, fovs, on_bad=on_bad, **options)
+    else:
+        predictions = open_data(prediction, on_bad=while_opening)
+        evaluation = evaluate_prediction(predictions, fovs, on_bad=on_bad, **options)
+    return replace(evaluation, left_out=(*unread, *evaluation.left_out))
 
 
 def open_data(data: Data, *, pattern: str | None = None, on_bad: OnBad | None = None) -> list[Fov]:
@@ -218,24 +233,41 @@ def open_data(data: Data, *, pattern: str | None = None, on_bad: OnBad | None = 
     ------
     ConfigError
         Where nothing is given, or a path is given twice.
+    DataError
+        Where a path does not exist, or nothing can be opened.
     """
-    from isl.io.open import open_fovs
-
     items: list[str | Path | Fov] = [data] if isinstance(data, (str, Path, Fov)) else list(data)
     if not items:
         raise ConfigError("no images are given; name at least one file, folder or table")
     paths = [Path(item).resolve() for item in items if not isinstance(item, Fov)]
     if len(set(paths)) < len(paths):
         raise ConfigError(f"a path is given twice among {', '.join(map(str, items))}; give it once")
+    for path in paths if len(paths) > 1 else ():
+        if not path.exists():
+            raise DataError(f"{path}: there is no such file or folder; check the path")
     fovs: list[tuple[str, Fov]] = []
     for item in items:
-        found = [item] if isinstance(item, Fov) else open_fovs(item, pattern=pattern, on_bad=on_bad)
-        fovs += [(str(fov.path if isinstance(item, Fov) else item), fov) for fov in found]
+        try:
+            found = _open(item, pattern, on_bad)
+        except IslError as error:
+            if on_bad is None or len(items) == 1:
+                raise
+            on_bad(str(item), error)
+        else:
+            fovs += [(str(fov.path if isinstance(item, Fov) else item), fov) for fov in found]
+    if not fovs:
+        raise DataError(f"none of {', '.join(map(str, items))} can be opened, see above")
     names = [fov.name for _, fov in fovs]
     return [
         fov.renamed(f"{origin}:{fov.name}") if names.count(fov.name) > 1 else fov
         for origin, fov in fovs
     ]
+
+
+def _open(item: str | Path | Fov, pattern: str | None, on_bad: OnBad | None) -> list[Fov]:
+    from isl.io.open import open_fovs
+
+    return [item] if isinstance(item, Fov) else open_fovs(item, pattern=pattern, on_bad=on_bad)
 
 
 def is_model_file(path: str | Path) -> bool:

@@ -1,8 +1,12 @@
 from __future__ import annotations
 
+import pandas as pd
 import pytest
 
 from isl.cli.app import run
+from isl.inference.model import Model
+from isl.inference.model_card import TrainedField
+from isl.inference.model_file import save_model
 
 
 @pytest.fixture
@@ -62,3 +66,39 @@ def test_another_magnification_is_refused_unless_told(model_path, scene_dir, tmp
     table.write_text(table.read_text().replace("1.5,0.5,0.5", "1.5,0.65,0.65"))
     assert evaluate(model_path, table, tmp_path / "r.html") == 2
     assert evaluate(model_path, table, tmp_path / "r.html", "--ignore-voxel-size") == 0
+
+
+def test_outputs_are_checked_before_the_work(model_path, scene_dir, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr("isl.api.evaluate", lambda *_, **__: pytest.fail("work has begun"))
+    (tmp_path / "file").write_text("in the way")
+    assert evaluate(model_path, scene_dir, tmp_path / "r.pdf") == 2
+    assert "end it in .html" in capsys.readouterr().err
+    assert evaluate(model_path, scene_dir, tmp_path / "file" / "r.html") == 2
+    assert "cannot be written" in capsys.readouterr().err
+
+
+def test_a_bad_field_is_reported_once_and_stands_in_the_report(
+    model_path, two_fields, tmp_path, capsys
+):
+    for number, name in enumerate(("z_depth-1", "channel-NUCLEI")):
+        bad = next(two_fields.glob(f"*well-S2*{name}*"))
+        bad.write_bytes(bad.read_bytes()[: 20 if number else 300])
+        assert evaluate(model_path, two_fields, tmp_path / f"r{number}.html") == 1
+        shown = capsys.readouterr()
+        assert (shown.out + shown.err).count(bad.name) == 1
+        assert bad.name in (tmp_path / f"r{number}.html").read_text()
+
+
+def test_predictions_are_compared_on_what_their_model_has_not_seen(
+    model, scene_dir, tmp_path, capsys
+):
+    card = model.card.model_copy(update={"trained_on": (TrainedField(name="S1", path="x"),)})
+    save_model(Model(card, model.network), tmp_path / "seen.isl")
+    for output in ("p.zarr", "p.ome.tif"):
+        words = [str(tmp_path / "seen.isl"), str(scene_dir), "-o", str(tmp_path / output)]
+        assert run(["predict", *words]) == 0
+        report = tmp_path / f"{output}.html"
+        assert evaluate(tmp_path / output, scene_dir, report) == 0
+        assert "only the held-out part, columns:48-95, counts" in capsys.readouterr().out
+        table = pd.read_parquet(report.with_suffix(".parquet"))
+        assert set(table[table.metric == "pearson_r"].pixels) == {80 * 48}

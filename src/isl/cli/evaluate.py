@@ -5,9 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from isl.cli.console import BadFields, progress_bar, say, stdout, table
+from isl.cli.console import BadFields, print_table, progress_bar, say, table
 from isl.cli.flags import Output, Overwrite, Pattern, Source, Switch, Targets, split_names
-from isl.core.errors import OutputError
 
 if TYPE_CHECKING:
     from isl.evaluation.evaluation import Evaluation
@@ -47,18 +46,17 @@ def evaluate(
         Page to write, such as report.html; a .parquet and a .csv file with the scores go beside it.
     region
         Part of each image to compare, such as columns:576-767 or rows:0-99, both ends included.
-        A model is compared on what it was not trained on, where no part is named.
+        By default what the model was not trained on, as far as this is known.
     ignore_voxel_size
         Accept images at another magnification than the model was trained at.
     """
     from isl.api import evaluate as compare
     from isl.core.region import parse_region
-    from isl.evaluation.report import write_report
+    from isl.evaluation.report import report_at
 
-    _refuse_existing(output, overwrite)
     bad = BadFields()
     part = None if region is None else parse_region(region)
-    with progress_bar() as progress:
+    with report_at(output, overwrite) as write, progress_bar() as progress:
         evaluation = compare(
             prediction,
             truth,
@@ -70,7 +68,7 @@ def evaluate(
             ignore_voxel_size=ignore_voxel_size,
             progress=progress,
         )
-    write_report(evaluation, output, overwrite=overwrite)
+        write(evaluation)
     show_scores(evaluation)
     say(f"report: {output}")
     if bad.names:
@@ -85,7 +83,7 @@ def show_scores(evaluation: Evaluation) -> None:
     for target in evaluation.targets:
         rows = [evaluation.find(target, metric) for metric in COLUMNS]
         shown.add_row(target, *map(_cell, rows))
-    stdout().print(shown)
+    print_table(shown)
     for note in evaluation.notes:
         say(note)
 
@@ -97,10 +95,3 @@ def _cell(row: ScoreRow | None) -> str:
     if row.metric != "pearson_r" or row.low != row.low:
         return f"{row.value:.3f}"
     return f"{row.value:.3f} ({row.low:.2f} to {row.high:.2f})"
-
-
-def _refuse_existing(page: Path, overwrite: bool) -> None:
-    """Find out before the work, not after it, that the report cannot be written."""
-    for path in (page, page.with_suffix(".parquet"), page.with_suffix(".csv")):
-        if path.exists() and not overwrite:
-            raise OutputError(f"{path} exists already; pass --overwrite or choose another name")

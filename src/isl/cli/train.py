@@ -71,7 +71,7 @@ train.__annotations__["settings"] = Annotated[flags_of(TrainConfig), Parameter(n
 @contextmanager
 def resume_hint(output: Path) -> Iterator[None]:
     """Say how to go on where the run is interrupted and has a checkpoint."""
-    from isl.training.run import RunFolder
+    from isl.training.run_folder import RunFolder
 
     try:
         yield
@@ -83,7 +83,7 @@ def resume_hint(output: Path) -> Iterator[None]:
 
 def closing_lines(model: Model, output: Path, data: Path) -> str:
     """Say how good the model is, where everything is, and what to type next."""
-    from isl.training.run import RunFolder
+    from isl.training.run_folder import RunFolder
 
     scores = model.card.scores or {}
     held_out = ", ".join(f"{name} {value:.3f}" for name, value in scores.items())
@@ -91,5 +91,7 @@ def closing_lines(model: Model, output: Path, data: Path) -> str:
     lines = [f"model: {output}", f"previews: {folder.previews}, logs: {folder.path}"]
     if held_out:
         lines.insert(0, f"Pearson r on the held-out part ({model.card.holdout}): {held_out}")
+    elif model.card.holdout != "none":
+        lines.insert(0, f"no scores: no target was there to compare with in {model.card.holdout}")
     lines.append(f"next: isl predict {output} {data} -o predictions.zarr")
     return "\n".join(lines)

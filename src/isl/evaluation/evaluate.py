@@ -14,11 +14,12 @@ from isl.evaluation.evaluation import Evaluation, Picture
 from isl.evaluation.facts import computed_on, model_facts
 from isl.evaluation.field_scores import FieldJob, FieldScores, score_field
 from isl.evaluation.forecast import FileForecaster, ModelForecaster
-from isl.evaluation.holdout import held_out_parts
+from isl.evaluation.holdout import Training, held_out_parts
 from isl.evaluation.pairing import FieldPair, common_targets, pair_fields
 from isl.evaluation.tables import ALL_FIELDS, ScoreRow, missing_rows, score_rows
 from isl.io.fov import Fov
-from isl.io.roles import choose_roles
+from isl.io.provenance import read_provenance
+from isl.io.roles import find_roles
 
 if TYPE_CHECKING:
     from isl.inference.model import Model
@@ -52,12 +53,13 @@ def evaluate_prediction(
     targets
         Names of the targets to compare; by default all that are on both sides.
     region
-        Part of every field that counts; all of it by default.
+        Part of every field that counts. By default, where the predictions say what their model
+        was trained on, as for `evaluate_model`; else all of it.
     progress
         Called after each field.
     on_bad
-        Called with the name of a field that cannot be scored and the error; by default the error
-        is raised.
+        Called with the name of a field that cannot be scored and the error; by default, and where
+        there is only one field, the error is raised.
 
     Returns
     -------
@@ -75,14 +77,28 @@ def evaluate_prediction(
     pairing = pair_fields(prediction_fovs, truth_fovs)
     names = common_targets(pairing.pairs, targets)
     chosen, why = _source_of_truth([p.truth for p in pairing.pairs], source, names)
+    parts, seen = _unseen_parts(pairing.pairs, region)
     jobs = [
-        FieldJob(pair, dict.fromkeys(names, "max"), FileForecaster(), chosen, region, False)
-        for pair in pairing.pairs
+        FieldJob(pair, dict.fromkeys(names, "max"), FileForecaster(), chosen, part, False)
+        for pair, part in parts
     ]
     paths = sorted({str(p.prediction.path) for p in pairing.pairs})
     facts = [("Prediction", ", ".join(paths[:3]) + (", ..." if len(paths) > 3 else ""))]
-    notes = [*pairing.notes, *([why] if why else [])]
+    notes = [*pairing.notes, *seen, *([why] if why else [])]
     return _evaluate("Predicted images against the truth", jobs, facts, notes, progress, on_bad)
+
+
+def _unseen_parts(
+    pairs: Sequence[FieldPair], region: Region | None
+) -> tuple[list[tuple[FieldPair, Region | None]], tuple[str, ...]]:
+    """Pairs that count and the region of each, by what the predictions say of their model."""
+    training = Training.of_prediction(read_provenance(pairs[0].prediction))
+    if training is None:
+        note = "" if region else "the predictions do not say which pixels their model has seen"
+        return [(pair, region) for pair in pairs], (note,) if note else ()
+    by_name = {pair.prediction.name: pair for pair in pairs}
+    parts, notes = held_out_parts(training, [pair.prediction for pair in pairs], region)
+    return [(by_name[part.fov.name], part.region) for part in parts], notes
 
 
 def evaluate_model(
@@ -133,7 +149,7 @@ def evaluate_model(
     """
     projections = {card.name: card.projection for card in model.card.targets}
     names = _model_targets(tuple(projections), fovs, targets)
-    parts, notes = held_out_parts(model.card, fovs, region)
+    parts, notes = held_out_parts(Training.of_card(model.card), fovs, region)
     chosen = _model_source(model.card.source.name, [part.fov for part in parts], source, names)
     jobs = [
         FieldJob(
@@ -159,20 +175,21 @@ def _evaluate(
     on_bad: OnBad | None,
 ) -> Evaluation:
     scored: list[FieldScores] = []
+    left_out: list[str] = []
     for done, job in enumerate(jobs, start=1):
         try:
             scores = score_field(job)
         except IslError as error:
-            if on_bad is None:
+            if on_bad is None or len(jobs) == 1:
                 raise
             on_bad(job.pair.name, error)
-            notes.append(f"field {job.pair.name} was left out: {error}")
+            left_out.append(f"field {job.pair.name} was left out: {error}")
         else:
             keep = len(jobs) <= _MOST_FIELDS_IN_MEMORY
             scored.append(scores if keep else scores.without_pictures())
         progress(Progress(done, len(jobs), "field", f"evaluated {job.pair.name}"))
     if not scored:
-        raise DataError(f"none of {len(jobs)} fields could be evaluated: {notes[-1]}")
+        raise DataError(f"none of {len(jobs)} fields could be evaluated, see above")
     targets = tuple(n for n in jobs[0].targets if any(n in s.sums for s in scored))
     return Evaluation(
         title,
@@ -182,6 +199,7 @@ def _evaluate(
         _pictures(scored),
         (*facts, *computed_on(scored)),
         (*notes, *_pixel_notes(scored)),
+        tuple(left_out),
     )
 
 
@@ -220,7 +238,9 @@ def _pixel_notes(scored: Sequence[FieldScores]) -> list[str]:
         notes += [f"{field}: {reason}" for reason in s.missing.values()]
         for target, sums in s.sums.items():
             if sums.not_finite:
-                notes.append(f"{field}, {target}: {sums.not_finite} pixels without truth (NaN)")
+                notes.append(
+                    f"{field}, {target}: {sums.not_finite} pixels without truth (NaN or infinite)"
+                )
             if sums.not_predicted:
                 notes.append(f"{field}, {target}: {sums.not_predicted} pixels not predicted (NaN)")
             if "pearson_r" in sums.reasons:
@@ -237,7 +257,7 @@ def _source_of_truth(
             fovs[0].channel_index(source)
         return source, ""
     try:
-        return choose_roles(fovs, None, targets).source, ""
+        return find_roles(fovs, None, targets).source, ""
     except IslError as error:
         logger.info("no source for the controls: %s", error)
         return None, f"no controls and no source pictures: {error}"
@@ -249,7 +269,7 @@ def _model_source(
     asked = known if source is None else source
     if any(asked in fov.channel_names for fov in fovs):
         return asked
-    return choose_roles(fovs, source, targets).source
+    return find_roles(fovs, source, targets).source
 
 
 def _model_targets(

@@ -62,7 +62,9 @@ class Evaluation:
     facts
         Pairs (what, text): on which pixels, and with which normalisation.
     notes
-        What was left out or needs attention.
+        What needs attention.
+    left_out
+        Fields that could not be evaluated, and why.
 
     Examples
     --------
@@ -78,6 +80,7 @@ class Evaluation:
     pictures: tuple[Picture, ...]
     facts: tuple[tuple[str, str], ...]
     notes: tuple[str, ...]
+    left_out: tuple[str, ...] = ()
 
     @property
     def summary_field(self) -> str:

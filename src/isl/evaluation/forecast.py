@@ -105,6 +105,8 @@ class ModelForecaster:
         """
         import torch
 
+        from isl.inference.model import ARRAY
+
         fov = pair.truth
         try:
             whole = self.model.distribution(
@@ -113,8 +115,8 @@ class ModelForecaster:
                 ignore_voxel_size=self.ignore_voxel_size,
             )
         except DataError as error:
-            what = f"{fov.path}: field {fov.name}, channel '{self.source}': {error}"
-            raise type(error)(what) from error
+            what = f"{fov.path}: field {fov.name}, channel '{self.source}', time point {t}"
+            raise type(error)(str(error).replace(ARRAY, what, 1)) from error
         cards = [c for c in self.model.card.targets if c.name in truths]
         indices = [self.model.card.targets.index(c) for c in cards]
         part = _cropped(whole, indices, box)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -81,17 +82,48 @@ def write_report(evaluation: Evaluation, path: Path | str, overwrite: bool = Fal
         Where the name does not end in ``.html``, or one of the three files exists or cannot be
         written; none is left behind.
     """
+    with report_at(path, overwrite) as write:
+        write(evaluation)
+
+
+@contextmanager
+def report_at(path: Path | str, overwrite: bool = False) -> Iterator[Callable[[Evaluation], None]]:
+    """Find out before a long evaluation whether its report can be written, and write it after.
+
+    Parameters
+    ----------
+    path, overwrite
+        As for `write_report`.
+
+    Yields
+    ------
+    callable
+        Writes the report of an evaluation, once; the files appear when the block ends.
+
+    Raises
+    ------
+    OutputError
+        As `write_report` does.
+
+    Examples
+    --------
+    >>> with report_at("report.html") as write:                    # doctest: +SKIP
+    ...     write(isl.evaluate("model.isl", "wells/"))
+    """
     page = Path(path)
     if page.suffix.lower() not in (".html", ".htm"):
         raise OutputError(f"{page} is not the name of a page; end it in .html")
-    table = evaluation.table()
-    html = render_report(evaluation)
     with ExitStack() as outputs:
         names = (page, page.with_suffix(".parquet"), page.with_suffix(".csv"))
         files = [outputs.enter_context(staged(name, overwrite=overwrite)) for name in names]
-        files[0].write_text(html, encoding="utf-8")
-        table.to_parquet(files[1], index=False)
-        table.to_csv(files[2], index=False)
+
+        def write(evaluation: Evaluation) -> None:
+            table = evaluation.table()
+            files[0].write_text(render_report(evaluation), encoding="utf-8")
+            table.to_parquet(files[1], index=False)
+            table.to_csv(files[2], index=False)
+
+        yield write
 
 
 def render_report(evaluation: Evaluation) -> str:

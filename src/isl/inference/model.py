@@ -42,6 +42,9 @@ __all__ = [
     "TrainedField",
 ]
 
+ARRAY = "the array"
+"""What messages call the source that a caller gives."""
+
 VOXEL_SIZE_TOLERANCE = 0.2
 """Largest relative difference in y or x between a model's voxel size and that of an image."""
 
@@ -226,7 +229,7 @@ class Model:
     ) -> tuple[NDArray[Any], tuple[Tile, ...]]:
         """Check the arguments of a prediction and plan its tiles."""
         if voxel_size is not None and not ignore_voxel_size:
-            self.check_voxel_size(as_voxel_size(voxel_size), "the array")
+            self.check_voxel_size(as_voxel_size(voxel_size), ARRAY)
         stack = as_stack(zyx)
         network = self.network
         shape_yx = (stack.shape[1], stack.shape[2])
@@ -243,7 +246,7 @@ class Model:
         self, stack: NDArray[Any], tiles: tuple[Tile, ...], progress: ProgressCallback
     ) -> Iterator[tuple[Tile, SplitLogistic]]:
         """Predict the tiles of an array and report each."""
-        normalizer = measure_source_array(stack, "the array")
+        normalizer = measure_source_array(stack, ARRAY)
         parts = self.engine.predict_tiles(tiles, lambda box: stack[:, *box.slices], normalizer)
         for done, (tile, distribution) in enumerate(parts, start=1):
             yield tile, distribution
