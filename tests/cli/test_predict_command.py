@@ -149,3 +149,34 @@ def test_a_disk_that_takes_no_more_leaves_nothing(tmp_path):
 def test_an_absent_model_is_named(scene_dir, tmp_path, capsys):
     assert predict(tmp_path / "none.isl", scene_dir, tmp_path / "p.zarr") == 2
     assert "none.isl" in capsys.readouterr().err
+
+
+def test_a_bad_field_is_reported_once(model_path, two_fields, scene_dir, tmp_path, capsys, caplog):
+    bad = next(two_fields.glob("*well-S2*z_depth-1*"))
+    bad.write_bytes(bad.read_bytes()[:300])
+    assert predict(model_path, two_fields, tmp_path / "p.zarr") == 1
+    assert capsys.readouterr().err.count(bad.name) == 1
+    assert caplog.records == []
+
+
+def test_the_only_field_is_reported_once(model_path, scene_dir, tmp_path, capsys):
+    next(scene_dir.glob("*z_depth-1*")).unlink()
+    assert predict(model_path, scene_dir, tmp_path / "p.zarr") == 2
+    assert capsys.readouterr().err.count("lacks plane 1") == 1
+
+
+def test_working_inside_the_folder_of_the_images(model_path, scene_dir, monkeypatch):
+    monkeypatch.chdir(scene_dir)
+    assert run(["predict", str(model_path), ".", "-o", "p.zarr"]) == 0
+    assert run(["predict", str(model_path), ".", "-o", "p.ome.tif"]) == 0
+    assert run(["predict", str(model_path), ".", "-o", "p.ome.tif", "--overwrite"]) == 0
+    assert [fov.name for fov in open_fovs(".")] == ["S1"]
+    assert run(["evaluate", "p.zarr", ".", "-o", "r.html"]) == 0
+    assert run(["evaluate", "p.ome.tif", ".", "-o", "r2.html"]) == 0
+
+
+def test_fields_of_ome_tiff_find_their_truth(model_path, two_fields, tmp_path):
+    assert predict(model_path, two_fields, tmp_path / "p.ome.tif") == 0
+    words = ["evaluate", str(tmp_path / "p"), str(two_fields), "-o", str(tmp_path / "r.html")]
+    assert run(words) == 0
+    assert "S2" in (tmp_path / "r.csv").read_text()

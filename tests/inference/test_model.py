@@ -155,3 +155,9 @@ def test_default_tile_holds_a_common_image_whole_and_shrinks_with_planes():
     assert model.tile_px((1024, 768), 13) == 1024
     many, few = (model.tile_px((50_000, 50_000), planes) for planes in (200, 13))
     assert 256 <= many < few <= 2048
+
+
+@pytest.mark.parametrize("voxel_size", [0.3, (0.3,), ("a", "b"), (0.0, 0.3), (-1, 0.3, 0.3), "um"])
+def test_what_is_no_voxel_size_is_explained(model, rng, voxel_size):
+    with pytest.raises(DataError, match="in micrometres, each above 0"):
+        model.predict(rng.random((2, 8, 8)), voxel_size)

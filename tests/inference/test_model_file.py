@@ -158,3 +158,10 @@ def test_another_network_than_the_weights(model, path, tmp_path):
     save_model(other, tmp_path / "other.isl")
     with pytest.raises(ModelFileError, match="do not fit"):
         load_model(tmp_path / "other.isl")
+
+
+def test_a_newer_file_says_so_even_where_its_checksum_is_another(path):
+    card = card_of(path) | {"format_version": 2}
+    save_file(load_file(path), path, {"isl": json.dumps(card), "isl_sha256": "other"})
+    with pytest.raises(ModelFileError, match=r"version 2.*upgrade"):
+        load_model(path)

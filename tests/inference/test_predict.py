@@ -258,3 +258,13 @@ def test_output_never_replaces_what_it_is_predicted_from(model, stack, tmp_path,
     fov = replace(make_fov(stack), path=tmp_path / "plate.zarr" / "B" / "03" / "0")
     with pytest.raises(OutputError, match="choose another --output"):
         predict_fovs(model, [fov], tmp_path / where, overwrite=True)
+
+
+def test_a_source_file_in_the_folder_is_not_replaced(model, stack, tmp_path):
+    (tmp_path / "wells").mkdir()
+    (tmp_path / "wells" / "plane.tif").write_bytes(b"an image")
+    fovs = [replace(make_fov(stack, name=name), path=tmp_path / "wells") for name in "ab"]
+    for output in ("wells.ome.tif", "wells/plane.tif"):
+        with pytest.raises(OutputError, match="which it is predicted from"):
+            predict_fovs(model, fovs, tmp_path / output, overwrite=True)
+    assert (tmp_path / "wells" / "plane.tif").read_bytes() == b"an image"

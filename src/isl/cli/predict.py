@@ -44,7 +44,7 @@ def predict(
     tile_px
         Side of a tile in pixels; smaller needs less memory.
     dtype
-        Type of the pixels written: float32, float16, uint16, uint8.
+        Type of the pixels written: float32, uint16, uint8.
     ignore_voxel_size
         Accept images at another magnification than the model was trained at.
     """

@@ -59,6 +59,13 @@ def as_voxel_size(voxel_size: VoxelSizeLike) -> VoxelSize:
     """Make a voxel size of three or two lengths in micrometres; raises DataError otherwise."""
     if isinstance(voxel_size, VoxelSize):
         return voxel_size
-    if len(voxel_size) not in (2, 3):
-        raise DataError(f"voxel size {tuple(voxel_size)}: give (z, y, x) or (y, x) in micrometres")
-    return VoxelSize(*(None,) * (3 - len(voxel_size)), *voxel_size)
+    try:
+        lengths = [None if length is None else float(length) for length in voxel_size]
+    except (TypeError, ValueError):
+        lengths = []
+    if len(lengths) not in (2, 3) or any(n is not None and not n > 0 for n in lengths):
+        raise DataError(
+            f"voxel size {voxel_size!r}: give (z, y, x) or (y, x) in micrometres, each above 0, or "
+            "None where it is unknown"
+        )
+    return VoxelSize(*(None,) * (3 - len(lengths)), *lengths)

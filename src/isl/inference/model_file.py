@@ -77,9 +77,9 @@ def load_model(path: str | Path) -> Model:
     """
     path = Path(path)
     card_json, digest, tensors = _read(path)
+    card = _parse_card(path, card_json)
     if _digest(card_json, tensors) != digest:
         raise ModelFileError(f"{path} is damaged: its contents do not match its checksum; {_AGAIN}")
-    card = _parse_card(path, card_json)
     network = _build(path, card)
     _check_tensors(path, network.state_dict(), tensors)
     network.load_state_dict(tensors)

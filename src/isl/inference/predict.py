@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -16,9 +15,8 @@ from isl.inference.model import Model
 from isl.inference.statistics import Statistic, compute_statistics, parse_statistics
 from isl.inference.tiles import Tile, plan_tiles
 from isl.io.fov import Fov
-from isl.io.output import FieldWriter, Output, create_output
-
-logger = logging.getLogger(__name__)
+from isl.io.output import FieldWriter, Output, create_output, output_path
+from isl.io.provenance import is_prediction
 
 BAD_FIELD = (DataError, DamagedFileError, ChannelError)
 """Errors that concern one field and leave the others alone."""
@@ -86,7 +84,6 @@ class _Run:
         """Report a bad field, or raise where nobody listens."""
         if self.on_bad is None:
             raise error
-        logger.warning("field %s is left out: %s", name, error)
         self.bad.append(BadField(name, str(error)))
         self.on_bad(name, error)
 
@@ -176,6 +173,7 @@ def predict_fovs(
     if not fovs:
         raise DataError("there are no fields of view to predict")
     _keep_sources(Path(output), fovs)
+    _keep_sources(output_path(output, len(fovs)), fovs)
     run = _Run(model, wanted, tile_px, progress, on_bad if len(fovs) > 1 else None)
     jobs = _check_fields(run, fovs, source, ignore_voxel_size)
     fields = [output_field(job.fov, model.card.targets, wanted) for job in jobs]
@@ -194,15 +192,20 @@ def predict_fovs(
 
 
 def _keep_sources(output: Path, fovs: Sequence[Fov]) -> None:
-    """Refuse an output that would replace, or lie inside, what it is predicted from."""
+    """Refuse an output that would replace, or lie inside, what it is predicted from.
+
+    A file beside the images of a folder may be one of them, unless it says that it is not.
+    """
     final = output.resolve()
     for folder in final.parents:
         if folder.suffix == ".zarr":
             raise OutputError(f"{output} lies inside {folder}; choose another --output")
+    may_be_image = final.is_file() and not is_prediction(final)
     for path in dict.fromkeys(fov.path.resolve() for fov in fovs):
-        if final == path or final in path.parents:
+        is_among = may_be_image and path.is_dir() and final.is_relative_to(path)
+        if final == path or final in path.parents or is_among:
             raise OutputError(
-                f"{output} would replace {path}, which it is predicted from; "
+                f"{output} would replace images of {path}, which it is predicted from; "
                 "choose another --output"
             )
 
@@ -256,6 +259,4 @@ def _check_fields(
 
 def _raise_if_none_left(run: _Run, jobs: Sequence[Job]) -> None:
     if not jobs:
-        raise DataError(
-            f"none of {len(run.bad)} fields could be predicted; the first: {run.bad[0].reason}"
-        )
+        raise DataError(f"none of {len(run.bad)} fields could be predicted, see above")
