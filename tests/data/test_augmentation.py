@@ -6,6 +6,8 @@ from isl.data.augmentation import Augmentation, gaussian_blur
 from isl.data.patches import Batch
 
 OFF = {
+    "free_rotation_degrees": 0,
+    "scaling": 0,
     "flips": False,
     "rotations": False,
     "gain_std": 0,

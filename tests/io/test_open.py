@@ -154,3 +154,13 @@ def test_predictions_of_one_target_keep_their_names(tmp_path):
     write(tmp_path / "p.ome.tif", [field(n, (1, 1, 5, 6)) for n in "ab"], attributes=NOTES)
     assert [f.channel_names for f in open_fovs(tmp_path / "p")] == [("target 0",), ("target 0",)]
     assert names(tmp_path / "p") == ["a", "b"]
+
+
+def test_linked_folders_open_like_any_other(tmp_path: Path) -> None:
+    (tmp_path / "here").mkdir()
+    for channel in ("phase", "dapi"):
+        image = np.arange(30, dtype=np.uint16).reshape(5, 6)
+        tifffile.imwrite(tmp_path / "here" / f"a_{channel}.tif", image)
+    (tmp_path / "there").symlink_to(tmp_path / "here")
+    (fov,) = open_fovs(tmp_path / "there")
+    assert set(fov.channel_names) == {"phase", "dapi"}

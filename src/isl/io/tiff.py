@@ -93,7 +93,8 @@ def is_single_plane(path: Path) -> bool:
     series = contents.series[0]
     lengths = dict(zip(z_axes(series), series.lengths, strict=True))
     multiple = {axis for axis, length in lengths.items() if length > 1}
-    return len(contents.series) == 1 and multiple <= {"Z"} and series.files == {path}
+    alone = {file.resolve() for file in series.files} == {path.resolve()}
+    return len(contents.series) == 1 and multiple <= {"Z"} and alone
 
 
 def has_channel_names(path: Path) -> bool:
