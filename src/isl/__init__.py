@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from isl.evaluation.report import write_report
     from isl.inference.model import Model
     from isl.inference.model_file import load_model
+    from isl.io.arrays import fov_from_arrays
     from isl.io.fov import Channel, Fov
     from isl.io.open import open_fovs
     from isl.simulate.scene import simulate_scene
@@ -68,6 +69,7 @@ _HOMES = {
     "isl.evaluation.report": ("write_report",),
     "isl.inference.model": ("Model",),
     "isl.inference.model_file": ("load_model",),
+    "isl.io.arrays": ("fov_from_arrays",),
     "isl.io.fov": ("Channel", "Fov"),
     "isl.io.open": ("open_fovs",),
     "isl.simulate.scene": ("simulate_scene",),
@@ -97,6 +99,7 @@ __all__ = [
     "VoxelSizeError",
     "__version__",
     "evaluate",
+    "fov_from_arrays",
     "load_model",
     "open_fovs",
     "predict",
