@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import sys
+
+INTERRUPTED, TERMINATED = 130, 143
 
 
 def main() -> None:
@@ -10,8 +13,14 @@ def main() -> None:
     try:
         from isl.cli.app import run
     except KeyboardInterrupt:  # before the command line could take care of it
-        sys.exit(130)
-    sys.exit(run())
+        sys.exit(INTERRUPTED)
+    code = run()
+    if code in (INTERRUPTED, TERMINATED):
+        # Threads of libraries that were interrupted complain while the interpreter winds down.
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+    sys.exit(code)
 
 
 if __name__ == "__main__":

@@ -99,6 +99,16 @@ def test_an_interruption_while_the_program_starts_has_no_traceback(monkeypatch):
     assert ended.value.code == 130
 
 
+@pytest.mark.parametrize(("code", "ended_by"), [(0, "exit"), (2, "exit"), (130, "kill")])
+def test_the_process_ends_with_the_code(code, ended_by, monkeypatch):
+    ends = []
+    monkeypatch.setattr("isl.cli.app.run", lambda: code)
+    monkeypatch.setattr("os._exit", lambda value: ends.append(("kill", value)))
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert (ends or [("exit", ended.value.code)]) == [(ended_by, code)]
+
+
 class Interrupting(types.ModuleType):
     """Module that is interrupted while something is imported from it."""
 

@@ -26,7 +26,8 @@ QUIET_SECONDS = 30.0
 """Seconds between two lines of progress where the output is a file, not a terminal."""
 
 _WIDEST_TABLE = 10_000
-_SECONDS_TO_IMPORT = 0.1
+_SECONDS_TO_WAIT = 0.1
+_MOST_SECONDS_TO_WAIT = 10.0
 
 
 class Terminated(SystemExit):
@@ -118,10 +119,13 @@ def orderly_signals() -> Iterator[list[BaseException]]:
         yield arrived
         return
 
+    times: list[float] = []
+
     def interrupt(number: int, frame: FrameType | None) -> None:
-        if _is_importing(frame):
+        times.append(time.monotonic())
+        if _is_importing(frame) and times[-1] - times[0] < _MOST_SECONDS_TO_WAIT:
             # A module that is half imported fails in odd ways, up to a crash: try again soon.
-            again = threading.Timer(_SECONDS_TO_IMPORT, _signal_main_thread, (number,))
+            again = threading.Timer(_SECONDS_TO_WAIT, _signal_main_thread, (number,))
             again.daemon = True
             again.start()
             return
