@@ -229,9 +229,16 @@ def test_a_bad_field_that_was_to_be_held_out_is_announced(tmp_path):
     assert model.card.scores is None
 
 
-def test_hardware_that_is_not_there(tmp_path):
-    config = TrainConfig(**(TINY | {"accelerator": "tpu"}))
-    with pytest.raises(ConfigError, match=r"accelerator tpu.*--accelerator auto"):
+@pytest.mark.parametrize(
+    ("setting", "message"),
+    [
+        ({"accelerator": "tpu"}, "accelerator tpu.*--accelerator auto"),
+        ({"devices": 2}, "devices 2: a run uses one device"),
+    ],
+)
+def test_hardware_that_cannot_be_used(tmp_path, setting, message):
+    config = TrainConfig(**(TINY | setting))
+    with pytest.raises(ConfigError, match=message):
         train([field()], config, tmp_path / "m.isl")
     assert list(tmp_path.iterdir()) == []
 

@@ -96,7 +96,7 @@ def _check_columns(path: Path, columns: Sequence[str]) -> None:
     for column in REQUIRED_COLUMNS:
         if column not in columns:
             raise DataError(
-                f"{path}: the column '{column}' is missing; found: {', '.join(columns)}"
+                f"{path}: the column '{column}' is missing, add it; found: {', '.join(columns)}"
             )
 
 

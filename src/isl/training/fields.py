@@ -76,6 +76,6 @@ def _check_targets(fov: Fov, roles: Roles) -> None:
 def _check_voxel_size(fov: Fov, common: VoxelSize) -> None:
     if common.relative_difference(fov.voxel_size) > MOST_VOXEL_SIZE_DIFFERENCE:
         raise VoxelSizeError(
-            f"{fov.path}: field {fov.name} has voxels of {fov.voxel_size} but most fields have "
-            f"{common}; resample it, leave it out, or train two models"
+            f"{fov.path}: field {fov.name} has voxels of {fov.voxel_size}, too far from the "
+            f"{common} of the other fields; resample it, leave it out, or train two models"
         )

@@ -70,7 +70,13 @@ def build_trainer(
 
 @contextmanager
 def _checked_devices(config: TrainConfig) -> Iterator[None]:
-    """Say which setting asks for hardware that is not there."""
+    """Say which setting asks for hardware that is not there, or that cannot be used."""
+    if config.devices > 1:
+        # Lightning would start this program again for each device, all with the same patches.
+        raise ConfigError(
+            f"devices {config.devices}: a run uses one device; leave out --devices, and start one "
+            "run for each device where there are several models to train"
+        )
     try:
         yield
     except (MisconfigurationException, ValueError, ImportError) as error:
