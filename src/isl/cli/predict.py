@@ -39,7 +39,8 @@ def predict(
     output
         NAME.zarr for OME-Zarr, NAME.ome.tif for OME-TIFF.
     statistics
-        What to write of each pixel's distribution: median, mean, mode, std, quantiles such as
+        What to write of each pixel's distribution: median, mean, mode, std, nonzero (probability of
+        a value above the darkest), entropy (0 certain, 1 uniform), quantiles such as
         q0.05; separated by commas. The median by default.
     tile_px
         Side of a tile in pixels; smaller needs less memory.

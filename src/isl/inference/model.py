@@ -191,7 +191,9 @@ class Model:
         names = channel_names(self.card.target_names, wanted)
         image = np.empty((len(names), *stack.shape[1:]), np.float32)
         for tile, distribution in self._run(stack, tiles, progress):
-            image[:, *tile.write.slices] = compute_statistics(distribution, wanted).numpy()
+            image[:, *tile.write.slices] = compute_statistics(
+                distribution, wanted, self.card.targets
+            ).numpy()
         return Prediction(image, names)
 
     def distribution(

@@ -103,7 +103,8 @@ class _Run:
             normalizer = measure_source(job.fov, job.source, t)
             parts = self.model.engine.predict_tiles(tiles, job.read(t), normalizer)
             for tile, distribution in parts:
-                cyx = compute_statistics(distribution, self.statistics).numpy()
+                targets = self.model.card.targets
+                cyx = compute_statistics(distribution, self.statistics, targets).numpy()
                 writer.write(t, tile.write, cyx)
                 self.advance(1, job.fov.name)
 

@@ -11,14 +11,20 @@ from torch import Tensor
 
 from isl.core.errors import ConfigError
 from isl.inference.model_card import TargetCard
-from isl.models.distribution import SplitLogistic
+from isl.models.distribution import Classes, Distribution
 
-_NAMED: dict[str, Callable[[SplitLogistic], Tensor]] = {
-    "median": lambda distribution: distribution.median,
-    "mean": lambda distribution: distribution.mean(),
-    "mode": lambda distribution: distribution.mode(),
-    "std": lambda distribution: distribution.std(),
+Compute = Callable[[Distribution, Classes], Tensor]
+"""From a distribution, and the same rounded to classes, to (C, Y, X)."""
+
+_NAMED: dict[str, Compute] = {
+    "median": lambda distribution, _: distribution.median,
+    "mean": lambda distribution, _: distribution.mean(),
+    "mode": lambda distribution, _: distribution.mode(),
+    "std": lambda distribution, _: distribution.std(),
+    "nonzero": lambda _, classes: classes.probability_nonzero(),
+    "entropy": lambda _, classes: classes.entropy(),
 }
+_OF_CLASSES = ("nonzero", "entropy")
 _QUANTILE = re.compile(r"q(0?\.\d+)")
 
 
@@ -29,13 +35,14 @@ class Statistic:
     Attributes
     ----------
     name
-        ``"median"``, ``"mean"``, ``"mode"``, ``"std"``, or a quantile such as ``"q0.05"``.
+        ``"median"``, ``"mean"``, ``"mode"``, ``"std"``, ``"nonzero"``, ``"entropy"``, or a quantile
+        such as ``"q0.05"``.
     compute
         Function from a distribution to (C, Y, X).
     """
 
     name: str
-    compute: Callable[[SplitLogistic], Tensor]
+    compute: Compute
 
     def channel(self, target: str) -> str:
         """Name of the output channel: the target itself for the median, else with the statistic.
@@ -48,12 +55,19 @@ class Statistic:
         return target if self.name == "median" else f"{target} {self.name}"
 
     def window(self, target: TargetCard) -> tuple[float, float]:
-        """Display range of the channel in the unit of the image."""
+        """Display range of the channel, in the unit of the image where it has one."""
+        if self.name in _OF_CLASSES:
+            return 0.0, 1.0
         if self.name == "std":
             return 0.0, 2.0 * target.scale
-        if target.window is not None:
-            return target.window
-        return target.offset - target.scale, target.offset + 4.0 * target.scale
+        return value_range(target)
+
+
+def value_range(target: TargetCard) -> tuple[float, float]:
+    """Values of a target shown as black and white, and spanned by classes where there are none."""
+    if target.window is not None:
+        return target.window
+    return target.offset - target.scale, target.offset + 4.0 * target.scale
 
 
 def parse_statistics(names: Sequence[str]) -> tuple[Statistic, ...]:
@@ -62,7 +76,9 @@ def parse_statistics(names: Sequence[str]) -> tuple[Statistic, ...]:
     Parameters
     ----------
     names
-        At least one of ``"median"``, ``"mean"``, ``"mode"``, ``"std"`` and quantiles ``"q0.05"``.
+        At least one of ``"median"``, ``"mean"``, ``"mode"``, ``"std"``, ``"nonzero"`` (probability
+        of any value above the lowest class), ``"entropy"`` (0 certain, 1 uniform) and quantiles
+        such as ``"q0.05"``.
 
     Returns
     -------
@@ -92,7 +108,7 @@ def _parse(name: str) -> Statistic:
             f"there is no statistic '{name}'; there are {', '.join(_NAMED)}, and quantiles "
             "between 0 and 1 written as q0.05"
         )
-    return Statistic(name, lambda distribution: distribution.quantile(p))
+    return Statistic(name, lambda distribution, _: distribution.quantile(p))
 
 
 def channel_names(targets: Sequence[str], statistics: Sequence[Statistic]) -> tuple[str, ...]:
@@ -100,19 +116,29 @@ def channel_names(targets: Sequence[str], statistics: Sequence[Statistic]) -> tu
     return tuple(statistic.channel(target) for statistic in statistics for target in targets)
 
 
-def compute_statistics(distribution: SplitLogistic, statistics: Sequence[Statistic]) -> Tensor:
+def compute_statistics(
+    distribution: Distribution,
+    statistics: Sequence[Statistic],
+    targets: Sequence[TargetCard],
+) -> Tensor:
     """Compute the output channels in the order of `channel_names`.
 
     Parameters
     ----------
     distribution
-        With parameters (C, Y, X), C the targets.
+        With parameters (..., C, Y, X), C the targets, without a batch.
     statistics
         S statistics.
+    targets
+        The C targets; for ``nonzero`` and ``entropy`` a distribution without classes is rounded to
+        256 of them over the `value_range` of its target.
 
     Returns
     -------
     Tensor
         (S * C, Y, X), float32, in the unit of the distribution.
     """
-    return torch.cat([statistic.compute(distribution) for statistic in statistics]).float()
+    limits = torch.tensor([value_range(target) for target in targets], dtype=torch.float64)
+    low, high = limits.float().T[..., None, None]
+    classes = distribution.classes(low, high)
+    return torch.cat([statistic.compute(distribution, classes) for statistic in statistics]).float()

@@ -1,13 +1,16 @@
 """Predictive distributions: what a network says about each pixel.
 
-The default is a *split logistic*: two halves of logistic distributions with half of the mass on
-either side of their common median m, each with its own scale s.  The distribution function is
-logistic((y - m) / s) with the scale of the side where y lies.  Everything a user asks for
+`Distribution` says what any of them offers; `isl.models.categorical` has the one of the published
+network.  The default is a *split logistic*: two halves of logistic distributions with half of the
+mass on either side of their common median m, each with its own scale s.  The distribution function
+is logistic((y - m) / s) with the scale of the side where y lies.  Everything a user asks for
 (quantiles, mean, standard deviation, proper scores) has a closed form.
 """
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Protocol, Self
 
 import torch
 import torch.nn.functional as F
@@ -17,8 +20,131 @@ from torch import Tensor
 PARAMETERS = 3
 """Numbers per pixel and target that the network gives: median and two log scales."""
 
+CLASSES = 256
+"""Classes into which a value is rounded where a statistic needs classes."""
+
+ENTROPY_EPSILON = 1e-7
+"""Added to a probability before its logarithm is taken, as the published program does."""
+
 _LN2 = math.log(2.0)
 _LOG_SCALE_RANGE = (-7.0, 5.0)
+
+
+class Classes(Protocol):
+    """Probabilities of values rounded to K classes, as numbers per pixel."""
+
+    def probability_nonzero(self) -> Float[Tensor, "*b c y x"]:
+        """Probability of any class but the lowest, in 0..1."""
+        ...
+
+    def entropy(self) -> Float[Tensor, "*b c y x"]:
+        """Entropy divided by ln K: 0 is certain, 1 is any class with the same probability."""
+        ...
+
+
+class Distribution(Protocol):
+    """Distribution of each pixel of each target; all numbers are (..., C, Y, X)."""
+
+    @property
+    def median(self) -> Float[Tensor, "*b c y x"]:
+        """Value with half of the mass on either side."""
+        ...
+
+    def mean(self) -> Float[Tensor, "*b c y x"]:
+        """Expected value."""
+        ...
+
+    def mode(self) -> Float[Tensor, "*b c y x"]:
+        """Most likely value."""
+        ...
+
+    def std(self) -> Float[Tensor, "*b c y x"]:
+        """Standard deviation."""
+        ...
+
+    def quantile(self, probability: float) -> Float[Tensor, "*b c y x"]:
+        """Value below which a share ``probability``, in the open (0, 1), of the mass lies."""
+        ...
+
+    def cdf(self, y: Float[Tensor, "*b c y x"]) -> Float[Tensor, "*b c y x"]:
+        """Probability of a value up to ``y``, in [0, 1]."""
+        ...
+
+    def log_prob(self, y: Float[Tensor, "*b c y x"]) -> Float[Tensor, "*b c y x"]:
+        """Logarithm of the density at ``y``; minus this is the log score."""
+        ...
+
+    def crps(self, y: Float[Tensor, "*b c y x"]) -> Float[Tensor, "*b c y x"]:
+        """Continuous ranked probability score in the unit of y."""
+        ...
+
+    def affine(self, offset: Float[Tensor, "c 1 1"], scale: Float[Tensor, "c 1 1"]) -> Self:
+        """Distribution of ``offset + scale * y``; scale > 0."""
+        ...
+
+    def map(self, function: Callable[[Tensor], Tensor]) -> Self:
+        """Apply a function to each tensor of parameters.
+
+        Every tensor it sees has the targets, rows and columns as its last three axes, in front of
+        which other axes may stand; the batch, where there is one, is the first. So a function may
+        crop (``p[..., rows, columns]``), choose targets (``p[..., [2, 0], :, :]``), take an
+        element of the batch (``p[0]``) or move to a device (``p.cpu()``).
+        """
+        ...
+
+    def classes(self, low: Float[Tensor, "c 1 1"], high: Float[Tensor, "c 1 1"]) -> Classes:
+        """Round the values to classes from ``low`` to ``high``.
+
+        A distribution that is made of classes keeps its own.
+        """
+        ...
+
+
+@dataclass(frozen=True)
+class RoundedValues:
+    """Values of a distribution rounded to ``count`` classes, computed class by class.
+
+    Class i stands for ``low + i / (count - 1) * (high - low)`` and takes the values that are
+    nearest to it; the first and the last take all that lies beyond.
+
+    Attributes
+    ----------
+    distribution
+        The distribution.
+    low, high
+        (C, 1, 1), in its unit.
+    count
+        Number of classes, at least 2.
+    """
+
+    distribution: Distribution
+    low: Float[Tensor, "c 1 1"]
+    high: Float[Tensor, "c 1 1"]
+    count: int = CLASSES
+
+    def _up_to(self, index: int) -> Float[Tensor, "*b c y x"]:
+        """Probability of the classes 0..index, index below the last."""
+        share = (index + 0.5) / (self.count - 1)
+        return self.distribution.cdf(self.low + share * (self.high - self.low))
+
+    def probability_nonzero(self) -> Float[Tensor, "*b c y x"]:
+        """See `Classes`."""
+        return 1.0 - self._up_to(0)
+
+    def entropy(self) -> Float[Tensor, "*b c y x"]:
+        """See `Classes`; one class is held at a time."""
+        below = self._up_to(0)
+        total = entropy_term(below)
+        for index in range(1, self.count):
+            up_to = self._up_to(index) if index < self.count - 1 else torch.ones_like(below)
+            total = total + entropy_term(up_to - below)
+            below = up_to
+        return total / math.log(self.count)
+
+
+def entropy_term(probability: Tensor) -> Tensor:
+    """What one class contributes to the entropy in nats: ``-p ln(p + 1e-7)``."""
+    return -probability * (probability + ENTROPY_EPSILON).log()
 
 
 @dataclass(frozen=True)
@@ -66,6 +192,16 @@ class SplitLogistic:
         return SplitLogistic(
             offset + scale * self.median, scale * self.scale_left, scale * self.scale_right
         )
+
+    def map(self, function: Callable[[Tensor], Tensor]) -> "SplitLogistic":
+        """Apply a function to the median and both scales; see `Distribution.map`."""
+        return SplitLogistic(
+            function(self.median), function(self.scale_left), function(self.scale_right)
+        )
+
+    def classes(self, low: Float[Tensor, "c 1 1"], high: Float[Tensor, "c 1 1"]) -> RoundedValues:
+        """Round the values to 256 classes from ``low`` to ``high``."""
+        return RoundedValues(self, low.to(self.median), high.to(self.median))
 
     def _scaled(
         self, y: Float[Tensor, "*b c y x"]
