@@ -11,6 +11,7 @@ settings.register_profile("default", deadline=None)
 settings.load_profile("default")
 
 SHARED_DATA = Path(__file__).parent.parent.parent / "shared" / "data"
+SHARED_REFERENCE = SHARED_DATA.parent / "reference" / "isl2018_checkpoint"
 
 
 @pytest.fixture(scope="session")
@@ -19,4 +20,13 @@ def data_dir() -> Path:
     folder = Path(os.environ.get("ISL_DATA", SHARED_DATA))
     if not folder.is_dir():
         pytest.skip("needs the real images of ../shared/data or $ISL_DATA, which are absent")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def reference_dir() -> Path:
+    """Folder of a checkpoint of the published network and what it computes; else a skip."""
+    folder = Path(os.environ.get("ISL_REFERENCE", SHARED_REFERENCE))
+    if not folder.is_dir():
+        pytest.skip("needs ../shared/reference/isl2018_checkpoint or $ISL_REFERENCE, absent")
     return folder
