@@ -16,6 +16,7 @@ from isl.io.fov import Fov
 if TYPE_CHECKING:
     from isl.core.region import Region
     from isl.evaluation.evaluation import Evaluation
+    from isl.evaluation.panel_folder import PanelFolder
     from isl.inference.model import Model
     from isl.inference.predict import PredictSummary
 
@@ -147,6 +148,7 @@ def evaluate(
     region: Region | str | None = None,
     pattern: str | None = None,
     ignore_voxel_size: bool = False,
+    panels: PanelFolder | None = None,
     on_bad: OnBad | None = None,
     **options: Any,
 ) -> Evaluation:
@@ -165,6 +167,8 @@ def evaluate(
         How file names of the truth are built, where this cannot be told.
     ignore_voxel_size
         Let a model predict images at another magnification than it was trained at.
+    panels
+        Where error panels of a model are written; see `isl.evaluation.panel_folder.panels_at`.
     on_bad
         Called for each bad field, which is skipped; by default the first one raises.
     **options
@@ -177,6 +181,8 @@ def evaluate(
 
     Raises
     ------
+    ConfigError
+        Where error panels are wanted of predictions that are files.
     IslError
         Where the images or the model cannot be used.
 
@@ -190,6 +196,11 @@ def evaluate(
     from isl.evaluation.evaluate import evaluate_model, evaluate_prediction
     from isl.inference.model import Model
 
+    if panels is not None and not _is_model(prediction):
+        raise ConfigError(
+            f"{prediction}: error panels need the model, as files of predictions lack the "
+            "distribution; evaluate the model file instead, or leave --panels (panels) out"
+        )
     options |= {"region": parse_region(region) if isinstance(region, str) else region}
     unread: list[str] = []
 
@@ -204,7 +215,7 @@ def evaluate(
         options = {"name": Path(prediction).name, **options}
         prediction = _model(prediction)
     if isinstance(prediction, Model):
-        options["ignore_voxel_size"] = ignore_voxel_size
+        options |= {"ignore_voxel_size": ignore_voxel_size, "panels": panels}
         evaluation = evaluate_model(prediction, fovs, on_bad=on_bad, **options)
     else:
         predictions = open_data(prediction, on_bad=while_opening)
@@ -279,6 +290,14 @@ def is_model_file(path: str | Path) -> bool:
         return False
     with open(path, "rb") as file:
         return file.read(9)[8:] == b"{"
+
+
+def _is_model(prediction: Model | Data) -> bool:
+    from isl.inference.model import Model
+
+    if isinstance(prediction, (str, Path)):
+        return is_model_file(prediction)
+    return isinstance(prediction, Model)
 
 
 def _model(model: Model | str | Path) -> Model:

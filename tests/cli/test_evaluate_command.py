@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import imagecodecs
 import pandas as pd
 import pytest
 
@@ -102,3 +103,23 @@ def test_predictions_are_compared_on_what_their_model_has_not_seen(
         assert "only the held-out part, columns:48-95, counts" in capsys.readouterr().out
         table = pd.read_parquet(report.with_suffix(".parquet"))
         assert set(table[table.metric == "pearson_r"].pixels) == {80 * 48}
+
+
+def test_error_panels_of_a_model(model_path, scene_dir, tmp_path, capsys):
+    flags = ("--panels", str(tmp_path / "panels"), "--panel-layout", "full")
+    assert evaluate(model_path, scene_dir, tmp_path / "r.html", *flags) == 0
+    assert f"error panels: {tmp_path / 'panels'}" in capsys.readouterr().out
+    file = tmp_path / "panels" / "S1" / "target_error_panel.png"
+    panel = imagecodecs.png_decode(file.read_bytes())
+    assert panel.shape == (2 * (80 + 8), 12 * (96 + 8), 3)
+    assert panel.dtype == "uint16"
+    assert evaluate(model_path, scene_dir, tmp_path / "new.html", *flags) == 2
+    assert "panels exists already; pass --overwrite" in capsys.readouterr().err
+    assert not (tmp_path / "new.html").exists()
+
+
+def test_error_panels_need_a_model(predictions, scene_dir, tmp_path, capsys):
+    flags = ("--panels", str(tmp_path / "panels"))
+    assert evaluate(predictions, scene_dir, tmp_path / "r.html", *flags) == 2
+    assert "evaluate the model file instead" in capsys.readouterr().err
+    assert not (tmp_path / "panels").exists()

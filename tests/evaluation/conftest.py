@@ -73,12 +73,17 @@ class FakeModel:
     medians: np.ndarray
     scale: float = 165.0
 
-    def distribution(self, zyx, voxel_size=None, *, ignore_voxel_size=False):
+    def source_distribution(self, zyx, *, box=None):
+        return None
+
+    def distribution(self, zyx, voxel_size=None, *, box=None, ignore_voxel_size=False):
         if voxel_size is not None and voxel_size.x != 0.5 and not ignore_voxel_size:
             raise VoxelSizeError("the array: the voxel size is off")
         assert zyx.shape[1:] == self.medians.shape[1:]
         spread = torch.full(self.medians.shape, self.scale)
-        return SplitLogistic(torch.from_numpy(self.medians), spread, spread.clone())
+        whole = SplitLogistic(torch.from_numpy(self.medians), spread, spread.clone())
+        rows, columns = (slice(None),) * 2 if box is None else box.slices
+        return whole.map(lambda p: p[..., rows, columns])
 
 
 def make_card(holdout=None, trained_on=()):
@@ -88,7 +93,7 @@ def make_card(holdout=None, trained_on=()):
             SimpleNamespace(name=n, scale=s, projection="max")
             for n, s in (("MAP2", 500.0), ("DAPI", 1000.0), ("NFH", 1.0))
         ),
-        source=SimpleNamespace(name="phase"),
+        source=SimpleNamespace(name="phase", normalization="standard"),
         holdout=holdout,
         trained_on=tuple(SimpleNamespace(name=n, path="elsewhere") for n in trained_on),
         provenance=SimpleNamespace(date="2026-01-01", steps=7, minutes=2.0, version="0.1.0"),

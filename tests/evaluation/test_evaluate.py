@@ -2,21 +2,28 @@
 
 import logging
 
+import imagecodecs
 import numpy as np
 import pytest
+import torch
 
+from isl.core.axes import Box
 from isl.core.errors import (
     BlankImageError,
     ChannelError,
     DamagedFileError,
     DataError,
     ImageSizeError,
+    OutputError,
     VoxelSizeError,
 )
 from isl.core.region import parse_region
 from isl.evaluation.evaluate import evaluate_model, evaluate_prediction
+from isl.evaluation.panel_folder import PanelFolder
 from isl.evaluation.scores import otsu_foreground, pearson_r
 from isl.evaluation.tables import ALL_FIELDS
+from isl.models.categorical import Categorical
+from isl.models.distribution import SplitLogistic
 
 
 def evaluate_one(scene, truth=None, prediction=None, **options):
@@ -337,3 +344,83 @@ def test_truth_of_the_real_well_agrees_with_itself(data_dir):
     assert evaluation.score("DAPI_CONFOCAL", "nrmse").value == pytest.approx(0, abs=1e-6)
     assert evaluation.score("DAPI_CONFOCAL", "best_plane_r").value < 0.3
     assert evaluation.score("DAPI_CONFOCAL", "pearson_r").pixels == 1024 * 192
+
+
+@pytest.fixture
+def model_with_windows(scene):
+    truth = scene.truth()
+    model = scene.model(truth)
+    windows = {"window": (0.0, 5000.0), "offset": 0.0}
+    for card in model.card.targets:
+        vars(card).update(windows)
+    return model, truth
+
+
+def test_error_panels_of_a_model_show_the_evaluated_region(model_with_windows, scene, tmp_path):
+    model, truth = model_with_windows
+    fovs = [scene.fov("B/03/0", truth), scene.fov("B/03/1", truth)]
+    options = {"region": parse_region("columns:64-127"), "targets": ["DAPI"]}
+    evaluate_model(model, fovs, panels=PanelFolder(tmp_path), **options)
+    files = sorted(p.relative_to(tmp_path).as_posix() for p in tmp_path.rglob("*.png"))
+    assert files == [f"B/03/{i}/target_error_panel.png" for i in range(2)]
+    panel = imagecodecs.png_decode((tmp_path / files[0]).read_bytes())
+    assert panel.shape == (96 + 8, 3 * (64 + 8), 3)
+    shown = panel[4:-4, 72 + 4 : 144 - 4, 0] / 65535 * 5000
+    np.testing.assert_allclose(shown, truth["DAPI"][0, :, 64:].astype(float), atol=0.1)
+
+
+def test_planes_that_a_model_reconstructs_have_a_panel(model_with_windows, scene, tmp_path):
+    model, truth = model_with_windows
+    boxes = []
+
+    class Reconstructs(type(model)):
+        def source_distribution(self, zyx, *, box=None):
+            boxes.append(box)
+            values = torch.full((5, *box.shape), 0.5)
+            return SplitLogistic(values, values / 5, values / 5)
+
+    model = Reconstructs(model.card, model.medians)
+    model.card.source.normalization = "published"
+    folder = PanelFolder(tmp_path, "full", side_px=32)
+    fov = scene.fov("A4", truth)
+    evaluate_model(model, [fov], region=parse_region("columns:64-127"), panels=folder)
+    assert boxes == [Box(0, 32, 64, 96)]
+    panel = imagecodecs.png_decode((tmp_path / "A4" / "input_error_panel.png").read_bytes())
+    assert panel.shape == (5 * 40, 12 * 40, 3)
+    shown = panel[:, 4 * 40 + 4 : 5 * 40 - 4, 0].reshape(5, 40, 32)[:, 4:-4] / 65535
+    phase = truth["phase"].astype(float)
+    normalized = 0.5 + 0.125 * (phase - phase.mean()) / phase.std()
+    nearest = normalized[[0, 0, 1, 2, 2], :32, 64:96].clip(0, 1)
+    np.testing.assert_allclose(shown, nearest, atol=1e-3)
+
+
+def test_panels_that_cannot_be_written_are_no_bad_field(model_with_windows, scene, tmp_path):
+    model, truth = model_with_windows
+    (tmp_path / "A4").write_text("in the way")
+    fovs = [scene.fov("A4", truth), scene.fov("A5", truth)]
+    with pytest.raises(OutputError, match="A4"):
+        evaluate_model(
+            model, fovs, panels=PanelFolder(tmp_path), on_bad=lambda *_: pytest.fail("bad field")
+        )
+
+
+def test_a_categorical_prediction_is_scored(scene):
+    truth = scene.truth()
+    model = scene.model(truth)
+    edges = torch.linspace(-3000, 7000, 201).view(-1, 1, 1, 1)
+    mass = torch.sigmoid((edges - torch.from_numpy(model.medians)) / model.scale).diff(dim=0)
+    ends = torch.full((3, 1, 1), -2975.0), torch.full((3, 1, 1), 6975.0)
+    categorical = Categorical(mass / mass.sum(0), *ends)
+
+    class Predicts:
+        card = model.card
+
+        def distribution(self, *_, box, **__):
+            assert box == Box(0, 96, 0, 128)
+            return categorical
+
+    exact = evaluate_model(model, [scene.fov("A4", truth)])
+    evaluation = evaluate_model(Predicts(), [scene.fov("A4", truth)])
+    for metric in ("pearson_r", "crps", "log_score"):
+        expected = exact.score("DAPI", metric).value
+        assert evaluation.score("DAPI", metric).value == pytest.approx(expected, abs=0.005)

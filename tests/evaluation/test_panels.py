@@ -5,8 +5,8 @@ import pytest
 from skimage.io import imread
 
 from isl.core.errors import ImageSizeError
+from isl.evaluation.panel_colors import BORDER_PX
 from isl.evaluation.panels import (
-    BORDER_PX,
     PanelRow,
     additive_error,
     bordered_images,

@@ -140,6 +140,13 @@ def test_scores_of_a_batch_are_those_of_its_elements():
         torch.testing.assert_close(whole[1], getattr(d.map(lambda p: p[1]), name)(y[1]))
 
 
+def test_every_statistic_is_nan_where_nothing_was_predicted():
+    d = one([math.nan] * 4)
+    found = (d.mode(), d.median, d.mean(), d.std(), d.probability_nonzero(), d.entropy())
+    scores = d.cdf(at(0.3)), d.log_prob(at(0.3)), d.crps(at(0.3))
+    assert all(torch.isnan(f).all() for f in (*found, *scores))
+
+
 def test_both_distributions_offer_the_same():
     members = {name for name in vars(Distribution) if not name.startswith("_")}
     assert {"median", "quantile", "classes", "map"} <= members

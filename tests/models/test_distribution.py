@@ -97,3 +97,18 @@ def test_scores_are_finite_for_wild_network_outputs():
     score.backward()
     assert torch.isfinite(score)
     assert torch.isfinite(raw.grad).all()
+
+
+@settings(max_examples=25)
+@given(number, scale, scale)
+def test_rounded_values_have_the_mass_of_their_bins(median, left, right):
+    d = one(median, left, right)
+    classes = d.classes(at(-2.0), at(3.0))
+    values = torch.linspace(-2, 3, classes.count, dtype=torch.float64)
+    p = torch.stack([classes.probability_of(at(v.item())) for v in values])
+    assert p.sum().item() == pytest.approx(1, abs=1e-9)
+    assert p[0].item() == pytest.approx(d.cdf(at(-2 + 2.5 / 255)).item())
+    assert classes.probability_nonzero().item() == pytest.approx(1 - p[0].item())
+    entropy = -(p * (p + 1e-7).log()).sum().item() / math.log(256)
+    assert classes.entropy().item() == pytest.approx(entropy, abs=1e-9)
+    assert classes.probability_of(at(99.0)).item() == p[-1].item()

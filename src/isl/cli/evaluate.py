@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from isl.cli.console import BadFields, print_table, progress_bar, say, table
 from isl.cli.flags import Output, Overwrite, Pattern, Source, Switch, Targets, split_names
@@ -33,6 +34,8 @@ def evaluate(
     pattern: Pattern = None,
     overwrite: Overwrite = False,
     ignore_voxel_size: Switch = False,
+    panels: Path | None = None,
+    panel_layout: Literal["simplified", "full", "training"] = "simplified",
 ) -> int:
     """Say in a report how good predictions are.
 
@@ -49,14 +52,27 @@ def evaluate(
         By default what the model was not trained on, as far as this is known.
     ignore_voxel_size
         Accept images at another magnification than the model was trained at.
+    panels
+        Folder to write error panels of a model to, as the published program made them: for each
+        field a 16-bit picture of up to 256 x 256 pixels with a row per target.
+    panel_layout
+        Columns of the panels. Simplified: median, truth, difference. Full: mode, median, mean,
+        standard deviation, truth, three overlays, three differences, presence. Training: the same
+        and the cross entropy.
     """
     from isl.api import evaluate as compare
     from isl.core.region import parse_region
+    from isl.evaluation.panel_folder import panels_at
     from isl.evaluation.report import report_at
 
     bad = BadFields()
     part = None if region is None else parse_region(region)
-    with report_at(output, overwrite) as write, progress_bar() as progress:
+    with ExitStack() as outputs:
+        write = outputs.enter_context(report_at(output, overwrite))
+        folder = None
+        if panels is not None:
+            folder = outputs.enter_context(panels_at(panels, panel_layout, overwrite))
+        progress = outputs.enter_context(progress_bar())
         evaluation = compare(
             prediction,
             truth,
@@ -66,11 +82,14 @@ def evaluate(
             targets=split_names(targets),
             source=source,
             ignore_voxel_size=ignore_voxel_size,
+            panels=folder,
             progress=progress,
         )
         write(evaluation)
     show_scores(evaluation)
     say(f"report: {output}")
+    if panels is not None:
+        say(f"error panels: {panels}")
     if bad.names:
         say(bad.summary())
     return bad.exit_code

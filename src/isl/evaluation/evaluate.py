@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from isl.core.errors import ChannelError, DataError, IslError
+from isl.core.errors import ChannelError, DataError, IslError, OutputError
 from isl.core.progress import Progress, ProgressCallback, silent
 from isl.core.region import Region
 from isl.evaluation.evaluation import Evaluation, Picture
@@ -16,6 +16,7 @@ from isl.evaluation.field_scores import FieldJob, FieldScores, score_field
 from isl.evaluation.forecast import FileForecaster, ModelForecaster
 from isl.evaluation.holdout import Training, held_out_parts
 from isl.evaluation.pairing import FieldPair, common_targets, pair_fields
+from isl.evaluation.panel_folder import PanelFolder
 from isl.evaluation.tables import ALL_FIELDS, ScoreRow, missing_rows, score_rows
 from isl.io.fov import Fov
 from isl.io.provenance import read_provenance
@@ -110,6 +111,7 @@ def evaluate_model(
     region: Region | None = None,
     name: str = "model",
     ignore_voxel_size: bool = False,
+    panels: PanelFolder | None = None,
     progress: ProgressCallback = silent,
     on_bad: OnBad | None = None,
 ) -> Evaluation:
@@ -132,6 +134,8 @@ def evaluate_model(
         What the report calls the model.
     ignore_voxel_size
         Accept any voxel size.
+    panels
+        Where to write error panels of each field at its first time point.
     progress, on_bad
         As for `evaluate_prediction`.
 
@@ -146,6 +150,8 @@ def evaluate_model(
         Where the model does not know a target, or no field has one.
     DataError
         Where fields cannot be predicted or compared; `VoxelSizeError` where the voxel size is off.
+    OutputError
+        Where error panels cannot be written.
     """
     projections = {card.name: card.projection for card in model.card.targets}
     names = _model_targets(tuple(projections), fovs, targets)
@@ -155,7 +161,7 @@ def evaluate_model(
         FieldJob(
             FieldPair(part.fov.name, part.fov, part.fov),
             {n: projections[n] for n in names},
-            ModelForecaster(model, chosen, ignore_voxel_size),
+            ModelForecaster(model, chosen, ignore_voxel_size, panels),
             chosen,
             part.region,
             True,
@@ -179,6 +185,8 @@ def _evaluate(
     for done, job in enumerate(jobs, start=1):
         try:
             scores = score_field(job)
+        except OutputError:
+            raise
         except IslError as error:
             if on_bad is None or len(jobs) == 1:
                 raise

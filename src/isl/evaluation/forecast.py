@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
-from typing import Any, Protocol
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,8 +12,16 @@ from numpy.typing import NDArray
 from isl.core.axes import Box
 from isl.core.errors import DataError
 from isl.evaluation.pairing import FieldPair, point_channel
+from isl.evaluation.panel_folder import PanelFolder
+from isl.evaluation.reconstruction import reconstruct_source
 from isl.evaluation.scores import BoolArray, FloatArray
 from isl.io.fov import Fov
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from isl.inference.model_card import TargetCard
+    from isl.models.distribution import Distribution
 
 COVERAGE_LEVELS = (10, 20, 30, 40, 50, 60, 70, 80, 90, 95)
 """Nominal coverage in percent of the central intervals that are checked."""
@@ -87,54 +95,100 @@ class FileForecaster:
 
 @dataclass(frozen=True)
 class ModelForecaster:
-    """Predicts with a model (`isl.inference.model.Model`), whose whole distribution is scored."""
+    """Predicts with a model (`isl.inference.model.Model`), whose whole distribution is scored.
+
+    Attributes
+    ----------
+    model
+        The model.
+    source
+        Channel to predict from.
+    ignore_voxel_size
+        Accept any voxel size.
+    panels
+        Where to write error panels of the first time point of each field, if they are wanted.
+    """
 
     model: Any
     source: str
     ignore_voxel_size: bool = False
+    panels: PanelFolder | None = None
 
     def forecast(
         self, pair: FieldPair, t: int, box: Box, truths: Mapping[str, FloatArray]
     ) -> dict[str, Forecast]:
-        """See `Forecaster`; the whole field is predicted, as when the model is used.
+        """See `Forecaster`; predicted as when the model is used on the whole field.
 
         Raises
         ------
         DataError
             Where the model refuses the source; the message names the field.
+        OutputError
+            Where error panels cannot be written.
         """
-        import torch
+        zyx = pair.truth.read(self.source, t=t)
+        predicted = self._predict(pair.truth, zyx, t, box)
+        cards = [c for c in self.model.card.targets if c.name in truths]
+        indices = [self.model.card.targets.index(c) for c in cards]
+        part = predicted.map(lambda p: p[..., indices, :, :])
+        truth = np.stack([truths[c.name] for c in cards]).astype(np.float32)
+        if self.panels is not None and t == 0:
+            self._write_panels(self.panels, pair.name, part, truth, cards)
+            self._write_input_panel(self.panels, pair.name, zyx, box)
+        return _forecasts(part, truth, cards)
 
+    def _predict(self, fov: Fov, zyx: NDArray[Any], t: int, box: Box) -> Distribution:
         from isl.inference.model import ARRAY
 
-        fov = pair.truth
         try:
-            whole = self.model.distribution(
-                fov.read(self.source, t=t),
-                fov.voxel_size,
-                ignore_voxel_size=self.ignore_voxel_size,
+            predicted: Distribution = self.model.distribution(
+                zyx, fov.voxel_size, box=box, ignore_voxel_size=self.ignore_voxel_size
             )
         except DataError as error:
             what = f"{fov.path}: field {fov.name}, channel '{self.source}', time point {t}"
             raise type(error)(str(error).replace(ARRAY, what, 1)) from error
-        cards = [c for c in self.model.card.targets if c.name in truths]
-        indices = [self.model.card.targets.index(c) for c in cards]
-        part = _cropped(whole, indices, box)
-        median = _array(part.median)
-        truth = np.stack([truths[c.name] for c in cards]).astype(np.float32)
-        y = torch.from_numpy(np.where(np.isfinite(truth), truth, median))
-        unit = np.array([c.scale for c in cards])[:, None, None]
-        scores = {
-            "log_score": -_array(part.log_prob(y)) - np.log(unit),
-            "crps": _array(part.crps(y)) / unit,
-        }
-        off_center = np.abs(2.0 * _array(part.cdf(y)) - 1.0)
-        for level in COVERAGE_LEVELS:
-            scores[f"coverage_{level}"] = off_center <= level / 100
-        return {
-            card.name: Forecast(median[i], {name: image[i] for name, image in scores.items()})
-            for i, card in enumerate(cards)
-        }
+        return predicted
+
+    def _write_panels(
+        self,
+        panels: PanelFolder,
+        field_name: str,
+        distribution: Distribution,
+        truth: NDArray[np.float32],
+        cards: Sequence[TargetCard],
+    ) -> None:
+        from isl.inference.statistics import value_range
+
+        panels.write_targets(field_name, distribution, truth, [value_range(c) for c in cards])
+
+    def _write_input_panel(
+        self, panels: PanelFolder, field_name: str, zyx: NDArray[Any], box: Box
+    ) -> None:
+        found = reconstruct_source(self.model, zyx, panels.shown(box))
+        if found is not None:
+            panels.write_inputs(field_name, *found)
+
+
+def _forecasts(
+    distribution: Distribution, truth: NDArray[np.float32], cards: Sequence[TargetCard]
+) -> dict[str, Forecast]:
+    """Score the distribution of each target in units of the target's scale."""
+    import torch
+
+    median = _array(distribution.median)
+    y = torch.from_numpy(np.where(np.isfinite(truth), truth, median))
+    unit = np.array([c.scale for c in cards])[:, None, None]
+    scores = {
+        "log_score": -_array(distribution.log_prob(y)) - np.log(unit),
+        "crps": _array(distribution.crps(y)) / unit,
+    }
+    off_center = np.abs(2.0 * _array(distribution.cdf(y)) - 1.0)
+    for level in COVERAGE_LEVELS:
+        scores[f"coverage_{level}"] = off_center <= level / 100
+    return {
+        card.name: Forecast(median[i], {name: image[i] for name, image in scores.items()})
+        for i, card in enumerate(cards)
+    }
 
 
 def interval_channels(target: str, level: int) -> tuple[str, str]:
@@ -153,12 +207,5 @@ def _read(fov: Fov, channel: str, t: int, box: Box) -> NDArray[np.float32]:
     return np.asarray(fov.read(channel, t=t, z=(0,), box=box)[0], np.float32)
 
 
-def _cropped(distribution: Any, indices: list[int], box: Box) -> Any:
-    rows, columns = box.slices
-    names = ("median", "scale_left", "scale_right")
-    parts = {name: getattr(distribution, name)[indices][:, rows, columns] for name in names}
-    return replace(distribution, **parts)
-
-
-def _array(tensor: Any) -> NDArray[np.float64]:
+def _array(tensor: Tensor) -> NDArray[np.float64]:
     return np.asarray(tensor.detach().cpu().numpy(), np.float64)

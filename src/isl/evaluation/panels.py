@@ -16,19 +16,24 @@ import numpy as np
 from numpy.typing import NDArray
 
 from isl.core.errors import ImageSizeError
+from isl.evaluation.panel_colors import (
+    ADDITIVE_BORDER,
+    GREY_BORDER,
+    PREDICTION_BORDER,
+    SUBTRACTIVE_BORDER,
+    TRUTH_BORDER,
+    additive_colors,
+    as_uint8,
+    grey_colors,
+    subtractive_colors,
+    to_grey,
+    with_border,
+)
 from isl.evaluation.scores import FloatArray, display_range
 from isl.io.staging import staged
 
 RgbImage = NDArray[np.uint8]
-BORDER_PX = 4
-GREY_BORDER = (128, 128, 128)
-PREDICTION_BORDER = (102, 0, 255)
-TRUTH_BORDER = (64, 224, 208)
-ADDITIVE_BORDER = (255, 255, 255)
-SUBTRACTIVE_BORDER = (0, 0, 0)
 COLUMN_TITLES = ("source", "prediction", "truth", "additive error", "subtractive error")
-_PREDICTION_TINT = np.array((1.0, 0.5, 0.0))
-_TRUTH_TINT = np.array((0.0, 0.5, 1.0))
 
 
 @dataclass(frozen=True)
@@ -55,42 +60,19 @@ class PanelRow:
     limits: tuple[float, float] | None = None
 
 
-def to_grey(image: FloatArray, low: float, high: float) -> NDArray[np.float64]:
-    """Map low..high to 0..1, clipped; NaN, and everything where the range is empty, is 0."""
-    if not high > low:
-        return np.zeros(image.shape)
-    return np.nan_to_num(np.clip((image.astype(np.float64) - low) / (high - low), 0.0, 1.0))
-
-
 def grey_rgb(grey: NDArray[np.float64]) -> RgbImage:
     """(Y, X) in 0..1 as (Y, X, 3) uint8."""
-    return _uint8(np.repeat(grey[..., None], 3, axis=-1))
+    return as_uint8(grey_colors(grey))
 
 
 def additive_error(prediction: NDArray[np.float64], truth: NDArray[np.float64]) -> RgbImage:
-    """Truth in blue plus prediction in orange: grey is right.
-
-    Parameters
-    ----------
-    prediction, truth
-        (Y, X) in 0..1 on the same scale.
-
-    Returns
-    -------
-    ndarray
-        (Y, X, 3) uint8.
-    """
-    return _uint8(truth[..., None] * _TRUTH_TINT + prediction[..., None] * _PREDICTION_TINT)
+    """`isl.evaluation.panel_colors.additive_colors` as (Y, X, 3) uint8."""
+    return as_uint8(additive_colors(prediction, truth))
 
 
 def subtractive_error(prediction: NDArray[np.float64], truth: NDArray[np.float64]) -> RgbImage:
-    """Prediction minus truth: above in orange, below in blue, black is right.
-
-    Parameters and result as for `additive_error`.
-    """
-    difference = (prediction - truth)[..., None]
-    above, below = np.maximum(difference, 0.0), np.maximum(-difference, 0.0)
-    return _uint8(above * _PREDICTION_TINT + below * _TRUTH_TINT)
+    """`isl.evaluation.panel_colors.subtractive_colors` as (Y, X, 3) uint8."""
+    return as_uint8(subtractive_colors(prediction, truth))
 
 
 def row_images(row: PanelRow) -> tuple[RgbImage, ...]:
@@ -124,7 +106,7 @@ def bordered_images(row: PanelRow) -> tuple[RgbImage, ...]:
         ADDITIVE_BORDER,
         SUBTRACTIVE_BORDER,
     )
-    return tuple(_with_border(i, b) for i, b in zip(row_images(row), borders, strict=False))
+    return tuple(with_border(i, b) for i, b in zip(row_images(row), borders, strict=False))
 
 
 def compose_panel(rows: Sequence[PanelRow]) -> RgbImage:
@@ -191,14 +173,3 @@ def write_panel(path: Path | str, rows: Sequence[PanelRow], title: str = "") -> 
     figure.text(left / width, 1 - 6 / height, title, ha="left", va="top", size=11, weight="bold")
     with staged(Path(path), overwrite=True) as temporary:
         canvas.print_figure(temporary, format="png", dpi=dpi)
-
-
-def _with_border(image: RgbImage, color: tuple[int, int, int]) -> RgbImage:
-    framed = np.empty((image.shape[0] + 2 * BORDER_PX, image.shape[1] + 2 * BORDER_PX, 3), np.uint8)
-    framed[...] = color
-    framed[BORDER_PX:-BORDER_PX, BORDER_PX:-BORDER_PX] = image
-    return framed
-
-
-def _uint8(image: NDArray[np.float64]) -> RgbImage:
-    return np.asarray(np.round(np.clip(image, 0.0, 1.0) * 255.0), np.uint8)

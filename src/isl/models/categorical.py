@@ -8,12 +8,13 @@ bin of one step that is centred on its value.
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from isl.models.distribution import entropy_term
+from isl.models.distribution import entropy_term, nearest_class
 
 _LEAST_PROBABILITY = 1e-7
 
@@ -25,7 +26,8 @@ class Categorical:
     Attributes
     ----------
     probability
-        (..., K, C, Y, X), at least 0, with sum 1 over K >= 2 classes.
+        (..., K, C, Y, X), at least 0, with sum 1 over K >= 2 classes; NaN in all of them where
+        nothing was predicted, which makes every statistic NaN.
     low, high
         (C, 1, 1), values of the first and the last class; high > low.
 
@@ -36,6 +38,8 @@ class Categorical:
     >>> Categorical(p, low, high).mean().item()
     0.625
     """
+
+    per_pixel: ClassVar[tuple[str, ...]] = ("probability",)
 
     probability: Float[Tensor, "*b k c y x"]
     low: Float[Tensor, "c 1 1"]
@@ -68,11 +72,12 @@ class Categorical:
         for i in range(self.count - 1):
             up_to = up_to + self._of(i)
             index = index + (up_to < probability)
-        return self._value(index)
+        return self._value(index + 0.0 * up_to)  # NaN where nothing was predicted
 
     def mode(self) -> Float[Tensor, "*b c y x"]:
         """Value of the most probable class, the lowest one of several."""
-        return self._value(self.probability.argmax(dim=-4).to(self.probability.dtype))
+        index = self.probability.argmax(dim=-4)
+        return self._value(index + 0.0 * self._of(0))  # NaN where nothing was predicted
 
     def mean(self) -> Float[Tensor, "*b c y x"]:
         """Expected value."""
@@ -95,8 +100,7 @@ class Categorical:
 
     def classes_of(self, y: Float[Tensor, "*b c y x"]) -> Int[Tensor, "*b c y x"]:
         """Index of the class nearest to each value, halves to even; NaN counts as the first."""
-        index = ((y - self.low) / self._step).round()
-        return index.nan_to_num(0.0).clamp(0, self.count - 1).long()
+        return nearest_class(y, self)
 
     def probability_of(self, y: Float[Tensor, "*b c y x"]) -> Float[Tensor, "*b c y x"]:
         """Probability of the class of each value."""

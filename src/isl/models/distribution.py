@@ -10,11 +10,11 @@ is logistic((y - m) / s) with the scale of the side where y lies.  Everything a 
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol, Self
+from typing import ClassVar, Protocol, Self
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
 PARAMETERS = 3
@@ -33,6 +33,25 @@ _LOG_SCALE_RANGE = (-7.0, 5.0)
 class Classes(Protocol):
     """Probabilities of values rounded to K classes, as numbers per pixel."""
 
+    @property
+    def low(self) -> Float[Tensor, "c 1 1"]:
+        """Value of the first class."""
+        ...
+
+    @property
+    def high(self) -> Float[Tensor, "c 1 1"]:
+        """Value of the last class."""
+        ...
+
+    @property
+    def count(self) -> int:
+        """Number of classes K, at least 2."""
+        ...
+
+    def probability_of(self, y: Float[Tensor, "*b c y x"]) -> Float[Tensor, "*b c y x"]:
+        """Probability of the class of each value."""
+        ...
+
     def probability_nonzero(self) -> Float[Tensor, "*b c y x"]:
         """Probability of any class but the lowest, in 0..1."""
         ...
@@ -44,6 +63,9 @@ class Classes(Protocol):
 
 class Distribution(Protocol):
     """Distribution of each pixel of each target; all numbers are (..., C, Y, X)."""
+
+    per_pixel: ClassVar[tuple[str, ...]]
+    """Names of the tensors that hold something for each pixel."""
 
     @property
     def median(self) -> Float[Tensor, "*b c y x"]:
@@ -127,6 +149,14 @@ class RoundedValues:
         share = (index + 0.5) / (self.count - 1)
         return self.distribution.cdf(self.low + share * (self.high - self.low))
 
+    def probability_of(self, y: Float[Tensor, "*b c y x"]) -> Float[Tensor, "*b c y x"]:
+        """See `Classes`."""
+        index = nearest_class(y, self)
+        step = (self.high - self.low) / (self.count - 1)
+        below = self.distribution.cdf(self.low + (index - 0.5) * step)
+        up_to = self.distribution.cdf(self.low + (index + 0.5) * step)
+        return torch.where(index == self.count - 1, 1.0, up_to) - below * (index > 0)
+
     def probability_nonzero(self) -> Float[Tensor, "*b c y x"]:
         """See `Classes`."""
         return 1.0 - self._up_to(0)
@@ -140,6 +170,13 @@ class RoundedValues:
             total = total + entropy_term(up_to - below)
             below = up_to
         return total / math.log(self.count)
+
+
+def nearest_class(y: Float[Tensor, "*b c y x"], classes: Classes) -> Int[Tensor, "*b c y x"]:
+    """Index of the class nearest to each value, halves to even; NaN counts as the first."""
+    share = (y - classes.low) / (classes.high - classes.low)
+    index = (share * (classes.count - 1)).round().nan_to_num(0.0)
+    return index.clamp(0, classes.count - 1).long()
 
 
 def entropy_term(probability: Tensor) -> Tensor:
@@ -164,6 +201,8 @@ class SplitLogistic:
     >>> SplitLogistic(one, one, one).quantile(0.5).item()
     1.0
     """
+
+    per_pixel: ClassVar[tuple[str, ...]] = ("median", "scale_left", "scale_right")
 
     median: Float[Tensor, "*b c y x"]
     scale_left: Float[Tensor, "*b c y x"]
