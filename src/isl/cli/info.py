@@ -120,7 +120,7 @@ def _unusable(fovs: Sequence[Fov], roles: Roles) -> list[ChannelError]:
 
 def show_card(card: ModelCard, path: Path) -> None:
     """Print everything a model file says about itself."""
-    from isl.data.normalization import RECIPE
+    from isl.data.normalization import RECIPES
 
     size = path.stat().st_size / 1e6
     say(f"{path}: model of {len(card.targets)} targets, {size:.1f} MB")
@@ -129,7 +129,7 @@ def show_card(card: ModelCard, path: Path) -> None:
     facts = {
         "source": f"{source.name} ({source.modality or 'kind unknown'}), {source.planes} planes",
         "voxel size": card.voxel_size,
-        "normalisation": RECIPE,
+        "normalisation": RECIPES[source.normalization],
         "held out": card.holdout or "nothing",
     }
     _show_section("", facts)

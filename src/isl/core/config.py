@@ -12,6 +12,14 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 Positive = Annotated[int, Field(gt=0)]
 NonNegative = Annotated[float, Field(ge=0)]
 Fraction = Annotated[float, Field(ge=0, le=1)]
+Stitching = Literal["patches", "dense", "single-pass"]
+"""How the published network covers an image; see `isl.models.isl2018.stitching`."""
+
+
+Normalization = Literal["standard", "published", "full-range"]
+"""How images are brought to a network's range; see `isl.data.normalization`."""
+Border = Literal["reflect", "valid"]
+"""What stands at the border of a prediction; see `isl.inference.tiles`."""
 
 
 class Config(BaseModel):
@@ -45,6 +53,23 @@ class NetworkConfig(Config):
                 "give both one number per level"
             )
         return self
+
+
+class Isl2018Config(Config):
+    """Size of the published network of 2018."""
+
+    name: Literal["isl2018"] = "isl2018"
+    """Which network to build."""
+    base_depth: Positive = 400
+    """Number that all depths follow from."""
+    planes: Positive = 26
+    """Planes that the network sees; the nearest plane of a stack is taken for each."""
+    classes: Annotated[int, Field(ge=2)] = 256
+    """Grey levels that a head tells apart."""
+    projection: Annotated[int, Field(ge=0)] = 16
+    """Channels of the initial projection: 16 in the released program, 0 (none) in the paper."""
+    reconstruction: bool = True
+    """Whether further heads learn to reconstruct the source planes."""
 
 
 class TrainConfig(Config):

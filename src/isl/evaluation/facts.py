@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from importlib.metadata import version
 from typing import TYPE_CHECKING
 
-from isl.data.normalization import RECIPE
+from isl.data.normalization import RECIPES
 from isl.evaluation.bootstrap import BLOCK_PX, RESAMPLES
 from isl.evaluation.field_scores import FieldScores
 from isl.evaluation.scores import SSIM_WINDOW_PX
@@ -29,7 +29,7 @@ def model_facts(card: ModelCard, name: str) -> list[Fact]:
             f"{name}, trained {made.date} for {made.steps} steps ({made.minutes:.1f} minutes) by "
             f"version {made.version}; held out: {card.holdout or 'nothing'}",
         ),
-        ("Source normalisation", RECIPE),
+        ("Source normalisation", RECIPES[card.source.normalization]),
         (
             "Unit of log score and CRPS",
             "standard deviation of the target in the training images: "

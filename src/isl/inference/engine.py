@@ -14,9 +14,10 @@ from torch import Tensor
 
 from isl.core.axes import Box
 from isl.data.normalization import SourceNormalizer
-from isl.inference.tiles import Tile, pad_to_stride
-from isl.models.distribution import SplitLogistic
-from isl.models.network import Network
+from isl.inference.tiles import Grid, Tile
+from isl.models.distribution import Distribution
+from isl.models.isl2018.labeling import Isl2018Labeling
+from isl.models.labeling import LabelingNetwork
 
 ReadBox = Callable[[Box], NDArray[Any]]
 """Function from a box to the source pixels in it, (Z, Y, X)."""
@@ -34,11 +35,11 @@ class Engine:
         (C, 1, 1): ``image = offset + scale * network`` for each of C targets.
     """
 
-    network: Network
+    network: LabelingNetwork
     offset: Tensor
     scale: Tensor
 
-    def predict(self, zyx: NDArray[np.float32]) -> SplitLogistic:
+    def predict(self, zyx: NDArray[np.float32]) -> Distribution:
         """Predict one normalised source stack as a whole.
 
         Parameters
@@ -48,31 +49,23 @@ class Engine:
 
         Returns
         -------
-        SplitLogistic
+        Distribution
             Parameters (C, Y, X) on the processor, float32, in the unit of the target images.
         """
-        rows, columns = zyx.shape[1:]
-        padded = np.ascontiguousarray(pad_to_stride(zyx, self.network.stride))
-        source = torch.from_numpy(padded)[None].to(self.offset.device)
-        source = source.contiguous(memory_format=torch.channels_last)
-        z_position = torch.linspace(0.0, 1.0, len(zyx)) if len(zyx) > 1 else torch.tensor([0.5])
-        # TF32 would make the answer of a GPU depend on the tile by more than rounding.
-        exact = torch.backends.cudnn.flags(enabled=True, allow_tf32=False)
-        with torch.inference_mode(), exact:
-            raw = self.network(source, z_position[None].to(self.offset.device))
-            raw = raw[..., :rows, :columns]
-            distribution = SplitLogistic.from_raw(raw, targets=len(self.offset))
-            return _first_on_cpu(distribution.affine(self.offset, self.scale))
+        shape_yx = (zyx.shape[1], zyx.shape[2])
+        return self._predict(
+            zyx, Tile.around(Box.of(shape_yx), shape_yx, Grid.of(self.network, shape_yx))
+        )
 
     def predict_tiles(
         self, tiles: Sequence[Tile], read: ReadBox, normalizer: SourceNormalizer
-    ) -> Iterator[tuple[Tile, SplitLogistic]]:
-        """Predict tile by tile, in order.
+    ) -> Iterator[tuple[Tile, Distribution]]:
+        """Predict tile by tile, in order; tiles of which nothing is kept are left out.
 
         Parameters
         ----------
         tiles
-            As planned by `isl.inference.tiles.plan_tiles` for the network's margin and stride.
+            As planned by `isl.inference.tiles.plan_tiles` for the network.
         read
             Called from another thread, one tile ahead.
         normalizer
@@ -80,15 +73,51 @@ class Engine:
 
         Yields
         ------
-        tuple of Tile and SplitLogistic
-            The tile, and the prediction of its ``write`` box.
+        tuple of Tile and Distribution
+            The tile, and the prediction of its ``kept`` box.
         """
 
         def load(tile: Tile) -> NDArray[np.float32]:
             return normalizer.apply(read(tile.read))
 
-        for tile, zyx in _one_ahead(load, tiles):
-            yield tile, _crop(self.predict(zyx), tile.inside)
+        for tile, zyx in _one_ahead(load, [tile for tile in tiles if tile.kept.size]):
+            yield tile, self._predict(zyx, tile)
+
+    def reconstruct(self, zyx: NDArray[np.float32], tile: Tile) -> Distribution | None:
+        """Distribution of the planes themselves; None where the network does not learn them."""
+        if not isinstance(self.network, Isl2018Labeling):
+            return None
+        source, z_position = self._inputs(zyx, tile)
+        with torch.inference_mode():
+            found = self.network.reconstruction(source, z_position)
+        return None if found is None else _part(found, tile.inside)
+
+    def _predict(self, zyx: NDArray[np.float32], tile: Tile) -> Distribution:
+        """Predict the kept pixels of a tile from what was read for it."""
+        source, z_position = self._inputs(zyx, tile)
+        # TF32 would make the answer of a GPU depend on the tile by more than rounding.
+        exact = torch.backends.cudnn.flags(enabled=True, allow_tf32=False)
+        with torch.inference_mode(), exact:
+            distribution = self.network.distribution(source, z_position)
+            return _part(distribution.affine(self.offset, self.scale), tile.inside)
+
+    def _inputs(self, zyx: NDArray[np.float32], tile: Tile) -> tuple[Tensor, Tensor]:
+        """Stack (1, Z, Y, X), padded as the tile asks for, and the positions of its planes."""
+        padded = np.ascontiguousarray(tile.show(zyx))
+        source = torch.from_numpy(padded)[None].to(self.offset.device)
+        source = source.contiguous(memory_format=torch.channels_last)
+        z_position = torch.linspace(0.0, 1.0, len(zyx)) if len(zyx) > 1 else torch.tensor([0.5])
+        return source, z_position[None].to(self.offset.device)
+
+
+def placed(tile: Tile, cyx: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Images of a tile's kept pixels within those that it writes; NaN around them."""
+    if tile.kept == tile.write:
+        return cyx
+    whole = np.full((len(cyx), *tile.write.shape), np.nan, np.float32)
+    if tile.kept.size:
+        whole[(..., *tile.kept.relative_to(tile.write).slices)] = cyx
+    return whole
 
 
 def _one_ahead(
@@ -104,19 +133,7 @@ def _one_ahead(
             yield tile, zyx
 
 
-def _crop(distribution: SplitLogistic, box: Box) -> SplitLogistic:
+def _part(distribution: Distribution, box: Box) -> Distribution:
+    """The only element of a batch, its pixels in a box, on the processor."""
     rows, columns = box.slices
-    return SplitLogistic(
-        distribution.median[:, rows, columns],
-        distribution.scale_left[:, rows, columns],
-        distribution.scale_right[:, rows, columns],
-    )
-
-
-def _first_on_cpu(distribution: SplitLogistic) -> SplitLogistic:
-    """The only element of a batch, on the processor."""
-    return SplitLogistic(
-        distribution.median[0].cpu(),
-        distribution.scale_left[0].cpu(),
-        distribution.scale_right[0].cpu(),
-    )
+    return distribution.map(lambda parameter: parameter[0, ..., rows, columns].cpu())

@@ -9,20 +9,21 @@ from itertools import pairwise
 from torch import nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from isl.models.network import Network, ResidualBlock
+from isl.models.labeling import LabelingNetwork
+from isl.models.network import ResidualBlock
 
 
-def fold_batch_norm(network: Network) -> Network:
+def fold_batch_norm(network: LabelingNetwork) -> LabelingNetwork:
     """Copy a network for inference, its batch normalisations folded into its convolutions.
 
     Parameters
     ----------
     network
-        As trained; not changed.
+        As trained; not changed. Where a normalisation does not follow a convolution, it stays.
 
     Returns
     -------
-    Network
+    LabelingNetwork
         In evaluation mode, without gradients. Its output differs by rounding only.
     """
     folded = copy.deepcopy(network).eval().requires_grad_(False)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -11,12 +12,14 @@ import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
 
-from isl.core.axes import VoxelSize
-from isl.core.errors import ChannelError, VoxelSizeError
+from isl.core.axes import Box, VoxelSize
+from isl.core.config import Border, Stitching
+from isl.core.errors import ChannelError, ConfigError, VoxelSizeError
 from isl.core.progress import Progress, ProgressCallback, silent
-from isl.data.normalization import measure_source_array
+from isl.data.normalization import SourceNormalizer, measure_source_array
 from isl.inference.arrays import VoxelSizeLike, as_stack, as_voxel_size
-from isl.inference.engine import Engine
+from isl.inference.assembly import Assembly
+from isl.inference.engine import Engine, placed
 from isl.inference.folding import fold_batch_norm
 from isl.inference.model_card import (
     FORMAT_VERSION,
@@ -27,9 +30,10 @@ from isl.inference.model_card import (
     TrainedField,
 )
 from isl.inference.statistics import channel_names, compute_statistics, parse_statistics
-from isl.inference.tiles import Tile, plan_tiles
-from isl.models.distribution import SplitLogistic
-from isl.models.network import Network
+from isl.inference.tiles import Grid, Tile, plan_tiles
+from isl.models.distribution import Distribution
+from isl.models.isl2018.labeling import Isl2018Labeling
+from isl.models.labeling import LabelingNetwork
 
 __all__ = [
     "FORMAT_VERSION",
@@ -49,7 +53,6 @@ VOXEL_SIZE_TOLERANCE = 0.2
 """Largest relative difference in y or x between a model's voxel size and that of an image."""
 
 _MEMORY_BYTES = 2e9
-_LIVE_ACTIVATIONS = 10  # copies of the finest feature maps held at once, measured
 _TILE_UNIT_PX = 256
 
 
@@ -100,7 +103,7 @@ class Model:
     """
 
     card: ModelCard
-    network: Network
+    network: LabelingNetwork
 
     @cached_property
     def engine(self) -> Engine:
@@ -122,14 +125,39 @@ class Model:
         planes
             Planes of the source.
         """
-        activations: float = _LIVE_ACTIVATIONS * self.card.network.widths[0]
-        per_pixel = 4 * (activations / self.card.network.stem_stride**2 + 3 * planes)
-        most_pixels = _MEMORY_BYTES / per_pixel
+        most_pixels = _MEMORY_BYTES / self.network.bytes_per_pixel(planes)
         stride: int = self.network.stride
         if shape_yx[0] * shape_yx[1] <= most_pixels:
             return max(*shape_yx, stride)
-        side = int(most_pixels**0.5) - 2 * int(self.network.margin_px)
+        side = int(most_pixels**0.5)
+        if not any(self.network.lost_px):
+            side -= 2 * int(self.network.margin_px)
         return max(side // _TILE_UNIT_PX, 1) * _TILE_UNIT_PX
+
+    def stitched(self, stitching: Stitching | None) -> Model:
+        """The same model, whose network covers images in another way.
+
+        Parameters
+        ----------
+        stitching
+            ``"dense"``, ``"patches"`` or ``"single-pass"``, see `isl.models.isl2018.stitching`;
+            None for the model as it is.
+
+        Raises
+        ------
+        ConfigError
+            Where the network knows only one way.
+        """
+        if stitching is None:
+            return self
+        if not isinstance(self.network, Isl2018Labeling):
+            raise ConfigError(
+                f"stitching '{stitching}' is for the network isl2018; this model has the network "
+                f"{self.card.network.name}: leave it out"
+            )
+        network = copy.copy(self.network)
+        network.stitching = stitching
+        return Model(self.card, network)
 
     def check_voxel_size(self, voxel_size: VoxelSize, what: str) -> None:
         """Refuse images of another magnification; an unknown voxel size passes.
@@ -152,6 +180,7 @@ class Model:
         voxel_size: VoxelSizeLike | None = None,
         *,
         statistics: Sequence[str] = ("median",),
+        border: Border = "reflect",
         tile_px: int | None = None,
         ignore_voxel_size: bool = False,
         progress: ProgressCallback = silent,
@@ -165,7 +194,11 @@ class Model:
         voxel_size
             z, y, x (or y, x) in micrometres; not checked where not given.
         statistics
-            ``"median"``, ``"mean"``, ``"mode"``, ``"std"``, quantiles such as ``"q0.05"``.
+            ``"median"``, ``"mean"``, ``"mode"``, ``"std"``, ``"nonzero"``, ``"entropy"``, quantiles
+            such as ``"q0.05"``.
+        border
+            ``"reflect"``, or ``"valid"`` for NaN where the published program lost the border; see
+            `isl.inference.tiles.Grid.of`.
         tile_px
             Side of a tile; chosen by default to bound memory.
         ignore_voxel_size
@@ -187,13 +220,12 @@ class Model:
             constant, `VoxelSizeError` where the voxel size is off by more than 20 %.
         """
         wanted = parse_statistics(statistics)
-        stack, tiles = self._prepare(zyx, voxel_size, tile_px, ignore_voxel_size)
+        stack, tiles = self._prepare(zyx, voxel_size, tile_px, ignore_voxel_size, border)
         names = channel_names(self.card.target_names, wanted)
-        image = np.empty((len(names), *stack.shape[1:]), np.float32)
+        image = np.full((len(names), *stack.shape[1:]), np.nan, np.float32)
         for tile, distribution in self._run(stack, tiles, progress):
-            image[:, *tile.write.slices] = compute_statistics(
-                distribution, wanted, self.card.targets
-            ).numpy()
+            computed = compute_statistics(distribution, wanted, self.card.targets).numpy()
+            image[:, *tile.write.slices] = placed(tile, computed)
         return Prediction(image, names)
 
     def distribution(
@@ -201,26 +233,57 @@ class Model:
         zyx: ArrayLike,
         voxel_size: VoxelSizeLike | None = None,
         *,
+        box: Box | None = None,
         tile_px: int | None = None,
         ignore_voxel_size: bool = False,
         progress: ProgressCallback = silent,
-    ) -> SplitLogistic:
-        """Predict the whole distribution of each pixel; arguments as for `predict`.
+    ) -> Distribution:
+        """Predict the whole distribution of each pixel; other arguments as for `predict`.
+
+        Parameters
+        ----------
+        box
+            Part of the image to predict, as it would be predicted with the whole; by default all.
 
         Returns
         -------
-        SplitLogistic
+        Distribution
             Parameters (C, Y, X), float32, in the unit of the target images.
         """
         stack, tiles = self._prepare(zyx, voxel_size, tile_px, ignore_voxel_size)
-        shape = (len(self.card.targets), *stack.shape[1:])
-        whole = SplitLogistic(torch.empty(shape), torch.empty(shape), torch.empty(shape))
-        for tile, part in self._run(stack, tiles, progress):
-            rows, columns = tile.write.slices
-            whole.median[:, rows, columns] = part.median
-            whole.scale_left[:, rows, columns] = part.scale_left
-            whole.scale_right[:, rows, columns] = part.scale_right
-        return whole
+        assembly = Assembly(box or Box.of((stack.shape[1], stack.shape[2])))
+        wanted = tuple(tile for tile in tiles if tile.kept.intersect(assembly.box).size)
+        for tile, part in self._run(stack, wanted, progress):
+            assembly.add(tile.kept, part)
+        return assembly.whole()
+
+    def source_distribution(self, zyx: ArrayLike, *, box: Box | None = None) -> Distribution | None:
+        """Predict the planes that the network was shown, as a network of 2018 learns to.
+
+        Parameters
+        ----------
+        zyx
+            (Z, Y, X).
+        box
+            Part of the image to predict; by default all.
+
+        Returns
+        -------
+        Distribution or None
+            Parameters (planes, Y, X), values from 0 to 1 as normalised; None where the network has
+            no heads for them.
+        """
+        network = self.network
+        if not isinstance(network, Isl2018Labeling) or not network.config.reconstruction:
+            return None
+        stack, tiles = self._prepare(zyx, None, None, True)
+        normalizer = self._normalizer(stack)
+        assembly = Assembly(box or Box.of((stack.shape[1], stack.shape[2])))
+        for tile in tiles:
+            if tile.kept.intersect(assembly.box).size:
+                read = normalizer.apply(stack[:, *tile.read.slices])
+                assembly.add(tile.kept, self.engine.reconstruct(read, tile))
+        return assembly.whole()
 
     def _prepare(
         self,
@@ -228,6 +291,7 @@ class Model:
         voxel_size: VoxelSizeLike | None,
         tile_px: int | None,
         ignore_voxel_size: bool,
+        border: Border = "reflect",
     ) -> tuple[NDArray[Any], tuple[Tile, ...]]:
         """Check the arguments of a prediction and plan its tiles."""
         if voxel_size is not None and not ignore_voxel_size:
@@ -238,17 +302,19 @@ class Model:
         tiles = plan_tiles(
             shape_yx,
             self.tile_px(shape_yx, len(stack)) if tile_px is None else tile_px,
-            network.margin_px,
-            network.stride,
+            Grid.of(network, shape_yx, border),
             (network.stride, network.stride),
         )
         return stack, tiles
 
+    def _normalizer(self, stack: NDArray[Any]) -> SourceNormalizer:
+        return measure_source_array(stack, ARRAY, self.card.source.normalization)
+
     def _run(
         self, stack: NDArray[Any], tiles: tuple[Tile, ...], progress: ProgressCallback
-    ) -> Iterator[tuple[Tile, SplitLogistic]]:
+    ) -> Iterator[tuple[Tile, Distribution]]:
         """Predict the tiles of an array and report each."""
-        normalizer = measure_source_array(stack, ARRAY)
+        normalizer = self._normalizer(stack)
         parts = self.engine.predict_tiles(tiles, lambda box: stack[:, *box.slices], normalizer)
         for done, (tile, distribution) in enumerate(parts, start=1):
             yield tile, distribution

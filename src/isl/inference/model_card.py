@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, FiniteFloat
 
 from isl.core.axes import VoxelSize
-from isl.core.config import Config, NetworkConfig
+from isl.core.config import Config, Isl2018Config, NetworkConfig, Normalization
 from isl.io.fov import Modality
 
 FORMAT_VERSION: Literal[1] = 1
@@ -40,6 +40,8 @@ class SourceCard(Config):
     """How it was imaged, where known."""
     planes: Annotated[int, Field(ge=1)]
     """Planes of the training stacks; others are accepted."""
+    normalization: Normalization = "standard"
+    """How its pixels are brought to the range that the network expects."""
 
 
 class TrainedField(Config):
@@ -79,7 +81,7 @@ class ModelCard(Config):
     """The source."""
     voxel_size: VoxelSize
     """Voxel size of the training images in micrometres."""
-    network: NetworkConfig
+    network: Annotated[NetworkConfig | Isl2018Config, Field(discriminator="name")]
     """The network that the weights belong to."""
     training: dict[str, Any]
     """Resolved settings of the training run."""

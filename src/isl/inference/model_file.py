@@ -21,7 +21,8 @@ from isl.core.errors import ConfigError, ModelFileError
 from isl.inference.model import Model
 from isl.inference.model_card import FORMAT_VERSION, ModelCard
 from isl.io.staging import staged
-from isl.models.network import Network, build_network
+from isl.models.build import build_labeling_network
+from isl.models.labeling import LabelingNetwork
 
 _CARD_KEY = "isl"
 _DIGEST_KEY = "isl_sha256"
@@ -144,9 +145,9 @@ def _parse_card(path: Path, card_json: str) -> ModelCard:
         ) from error
 
 
-def _build(path: Path, card: ModelCard) -> Network:
+def _build(path: Path, card: ModelCard) -> LabelingNetwork:
     try:
-        return build_network(card.network, targets=len(card.targets))
+        return build_labeling_network(card.network, card.target_names)
     except ConfigError as error:
         raise ModelFileError(f"{path} describes no possible network ({error}); {_AGAIN}") from error
 

@@ -7,13 +7,17 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import numpy as np
+
+from isl.core.config import Border, Stitching
 from isl.core.errors import ChannelError, DamagedFileError, DataError, IslError, OutputError
 from isl.core.progress import Progress, ProgressCallback, silent
 from isl.data.normalization import measure_source
+from isl.inference.engine import placed
 from isl.inference.jobs import Job, find_source, output_field, provenance
 from isl.inference.model import Model
 from isl.inference.statistics import Statistic, compute_statistics, parse_statistics
-from isl.inference.tiles import Tile, plan_tiles
+from isl.inference.tiles import Grid, Tile, plan_tiles
 from isl.io.fov import Fov
 from isl.io.output import FieldWriter, Output, create_output, output_path
 from isl.io.provenance import is_prediction
@@ -73,6 +77,7 @@ class _Run:
     model: Model
     statistics: tuple[Statistic, ...]
     tile_px: int | None
+    border: Border
     progress: ProgressCallback
     on_bad: OnBad | None
     bad: list[BadField] = field(default_factory=list)
@@ -94,18 +99,24 @@ class _Run:
         tile_px = self.tile_px
         if tile_px is None:
             tile_px = self.model.tile_px(shape_yx, fov.channel(job.source).planes)
-        return plan_tiles(shape_yx, tile_px, network.margin_px, network.stride, chunk_yx)
+        grid = Grid.of(network, shape_yx, self.border)
+        return plan_tiles(shape_yx, tile_px, grid, chunk_yx)
 
     def predict(self, job: Job, writer: FieldWriter) -> None:
         """Predict all time points of a field."""
+        targets, recipe = self.model.card.targets, self.model.card.source.normalization
         tiles = self.tiles(job, writer.chunk_yx)
+        nothing = np.empty((len(self.statistics) * len(targets), 0, 0), np.float32)
         for t in range(job.fov.size_t):
-            normalizer = measure_source(job.fov, job.source, t)
+            normalizer = measure_source(job.fov, job.source, t, recipe)
+            for tile in tiles:
+                if not tile.kept.size:
+                    writer.write(t, tile.write, placed(tile, nothing))
+                    self.advance(1, job.fov.name)
             parts = self.model.engine.predict_tiles(tiles, job.read(t), normalizer)
             for tile, distribution in parts:
-                targets = self.model.card.targets
                 cyx = compute_statistics(distribution, self.statistics, targets).numpy()
-                writer.write(t, tile.write, cyx)
+                writer.write(t, tile.write, placed(tile, cyx))
                 self.advance(1, job.fov.name)
 
     def advance(self, tiles: int, name: str) -> None:
@@ -123,6 +134,8 @@ def predict_fovs(
     *,
     source: str | None = None,
     statistics: Sequence[str] = ("median",),
+    stitching: Stitching | None = None,
+    border: Border = "reflect",
     tile_px: int | None = None,
     dtype: str = "float32",
     overwrite: bool = False,
@@ -145,6 +158,11 @@ def predict_fovs(
         the only plausible one.
     statistics
         As for `Model.predict`.
+    stitching
+        How the published network of 2018 covers an image, see `Model.stitched`.
+    border
+        ``"reflect"``, or ``"valid"`` for NaN (0 in integer outputs) where the published program
+        lost the border, see `isl.inference.tiles.Grid.of`.
     tile_px
         Side of a tile; chosen by default to bound memory.
     dtype
@@ -175,7 +193,8 @@ def predict_fovs(
         raise DataError("there are no fields of view to predict")
     _keep_sources(Path(output), fovs)
     _keep_sources(output_path(output, len(fovs)), fovs)
-    run = _Run(model, wanted, tile_px, progress, on_bad if len(fovs) > 1 else None)
+    model = model.stitched(stitching)
+    run = _Run(model, wanted, tile_px, border, progress, on_bad if len(fovs) > 1 else None)
     jobs = _check_fields(run, fovs, source, ignore_voxel_size)
     fields = [output_field(job.fov, model.card.targets, wanted) for job in jobs]
     with create_output(
@@ -251,6 +270,7 @@ def _check_fields(
             job = find_source(run.model.card, fov, source)
             if not ignore_voxel_size:
                 run.model.check_voxel_size(fov.voxel_size, f"{fov.path}: field {fov.name}")
+            Grid.of(run.model.network, (fov.size_y, fov.size_x), run.border)
             jobs.append(job)
         except BAD_FIELD as error:
             run.refuse(fov.name, error)

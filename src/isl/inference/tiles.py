@@ -10,7 +10,91 @@ import numpy as np
 from numpy.typing import NDArray
 
 from isl.core.axes import Box
-from isl.core.errors import ConfigError
+from isl.core.config import Border
+from isl.core.errors import ConfigError, ImageSizeError
+from isl.models.labeling import LabelingNetwork
+
+BLOCK_PX = 128
+"""The published program predicts whole blocks of this side."""
+
+
+@dataclass(frozen=True)
+class Grid:
+    """How a network covers an image.
+
+    Attributes
+    ----------
+    stride
+        Pieces given to the network start and end at multiples of it, counted from ``origin_px``.
+    margin_px
+        Pixels further away than this do not influence a prediction.
+    lost_px
+        Pixels by which a network's output is smaller than its input, before (top, left) and after;
+        they are read, and beyond the image's border reflected.  ``(0, 0)`` where it keeps the size.
+    origin_px
+        First row and column of the grid.
+    valid
+        Where predictions are wanted; the rest of the image is NaN.  All of it by default.
+    """
+
+    stride: int
+    margin_px: int
+    lost_px: tuple[int, int] = (0, 0)
+    origin_px: int = 0
+    valid: Box | None = None
+
+    @classmethod
+    def of(
+        cls, network: LabelingNetwork, shape_yx: tuple[int, int], border: Border = "reflect"
+    ) -> Grid:
+        """Cover an image with a network.
+
+        Parameters
+        ----------
+        network
+            The network.
+        shape_yx
+            Rows and columns of the image.
+        border
+            ``"reflect"`` predicts every pixel; where the network needs pixels beyond the border
+            they are reflected.  ``"valid"`` predicts as the published program did: only whole
+            blocks of 128 pixels for which there is image on all sides, the first of which starts
+            as many pixels inside the image as the network loses.
+
+        Raises
+        ------
+        ConfigError
+            Where the network loses no border.
+        ImageSizeError
+            Where no block fits.
+        """
+        lost = network.lost_px
+        if border == "reflect":
+            return cls(network.stride, network.margin_px, lost)
+        if not lost[0]:
+            raise ConfigError(
+                "this model's network predicts up to the border; leave out --border valid"
+            )
+        taken = 2 * lost[0] + network.stride // 2
+        blocks = [(side - taken) // BLOCK_PX for side in shape_yx]
+        if min(blocks) < 1:
+            raise ImageSizeError(
+                f"an image of {shape_yx[0]} x {shape_yx[1]} pixels has no block of {BLOCK_PX} px "
+                f"with image around; it needs {taken + BLOCK_PX} px a side, or --border reflect"
+            )
+        rows, columns = (lost[0] + count * BLOCK_PX for count in blocks)
+        valid = Box(lost[0], rows, lost[0], columns)
+        return cls(network.stride, network.margin_px, lost, origin_px=lost[0], valid=valid)
+
+    def aligned(self, box: Box) -> Box:
+        """The smallest box of whole strides around another."""
+        low = (self._down(box.y0), self._down(box.x0))
+        high = (-self._down(-box.y1, -1), -self._down(-box.x1, -1))
+        return Box(low[0], high[0], low[1], high[1])
+
+    def _down(self, position: int, sign: int = 1) -> int:
+        origin = sign * self.origin_px
+        return (position - origin) // self.stride * self.stride + origin
 
 
 @dataclass(frozen=True)
@@ -19,26 +103,35 @@ class Tile:
 
     Attributes
     ----------
+    shape_yx
+        Rows and columns of the image.
     read
-        Pixels of the source that the network is shown.
+        Pixels of the source that are read.
+    shown
+        What the network is shown of them; where it reaches beyond the image, that is reflected.
     write
         Pixels of the prediction that are kept.
+    kept
+        Those of them that are predicted; the others are NaN.  Empty where there are none.
     inside
-        The written pixels, counted from the upper left corner of ``read``.
+        The kept pixels, counted from the upper left corner of the network's output.
 
     Examples
     --------
-    >>> Tile.around(Box(64, 128, 0, 64), (128, 200), margin_px=16, stride=8).read
+    >>> Tile.around(Box(64, 128, 0, 64), (128, 200), Grid(stride=8, margin_px=16)).read
     Box(y0=48, y1=128, x0=0, x1=80)
     """
 
+    shape_yx: tuple[int, int]
     read: Box
+    shown: Box
     write: Box
+    kept: Box
     inside: Box
 
     @classmethod
-    def around(cls, write: Box, shape_yx: tuple[int, int], margin_px: int, stride: int) -> Tile:
-        """Tile that writes a box and reads the margin around it, as far as there is image.
+    def around(cls, write: Box, shape_yx: tuple[int, int], grid: Grid) -> Tile:
+        """Tile that writes a box and reads what the network needs for it.
 
         Parameters
         ----------
@@ -46,28 +139,68 @@ class Tile:
             Pixels to predict, inside the image.
         shape_yx
             Rows and columns of the image.
-        margin_px
-            Pixels further away than this do not influence the prediction.
-        stride
-            The read box starts at a multiple of it, and ends at one unless the image ends first.
+        grid
+            How the network covers it.
         """
-        grown = write.grow(margin_px)
-        aligned = Box(
-            grown.y0 // stride * stride,
-            -(-grown.y1 // stride) * stride,
-            grown.x0 // stride * stride,
-            -(-grown.x1 // stride) * stride,
+        kept = write if grid.valid is None else write.intersect(grid.valid)
+        before, after = grid.lost_px
+        if before or after:
+            output = grid.aligned(kept)
+            shown = Box(
+                output.y0 - before, output.y1 + after, output.x0 - before, output.x1 + after
+            )
+        else:
+            # Convolutions of such a network pad with zeros; only whole strides may be missing.
+            grown = grid.aligned(kept.grow(grid.margin_px))
+            output = shown = grid.aligned(grown.intersect(Box.of(shape_yx)))
+        return cls(
+            shape_yx,
+            _mirrored_box(shown, shape_yx),
+            shown,
+            write,
+            kept,
+            kept.relative_to(output),
         )
-        read = aligned.intersect(Box.of(shape_yx))
-        return cls(read, write, write.relative_to(read))
+
+    def show(self, zyx: NDArray[Any]) -> NDArray[Any]:
+        """What the network is shown, from what was read.
+
+        Parameters
+        ----------
+        zyx
+            (Z, Y, X), the pixels of ``read``.
+
+        Returns
+        -------
+        ndarray
+            (Z, Y, X), the pixels of ``shown``; beyond the image reflected at its outermost rows
+            and columns, repeatedly where it is small.  The same array where they are the same.
+        """
+        if self.shown == self.read:
+            return zyx
+        rows = _mirrored(self.shown.y0, self.shown.y1, self.shape_yx[0]) - self.read.y0
+        columns = _mirrored(self.shown.x0, self.shown.x1, self.shape_yx[1]) - self.read.x0
+        return zyx[:, rows[:, None], columns]
+
+
+def _mirrored_box(box: Box, shape_yx: tuple[int, int]) -> Box:
+    """Pixels of an image that a box shows, itself and in its mirrors."""
+    rows = _mirrored(box.y0, box.y1, shape_yx[0])
+    columns = _mirrored(box.x0, box.x1, shape_yx[1])
+    if not (rows.size and columns.size):
+        return Box(0, 0, 0, 0)
+    return Box(int(rows.min()), int(rows.max()) + 1, int(columns.min()), int(columns.max()) + 1)
+
+
+def _mirrored(start: int, stop: int, size: int) -> NDArray[np.int64]:
+    """Pixels between 0 and ``size`` that stand for those from ``start`` to ``stop``."""
+    period = max(2 * (size - 1), 1)
+    inside = np.arange(start, stop) % period
+    return np.minimum(inside, period - inside)
 
 
 def plan_tiles(
-    shape_yx: tuple[int, int],
-    tile_px: int,
-    margin_px: int,
-    stride: int,
-    chunk_yx: tuple[int, int],
+    shape_yx: tuple[int, int], tile_px: int, grid: Grid, chunk_yx: tuple[int, int]
 ) -> tuple[Tile, ...]:
     """Cover an image with tiles; every pixel is written by exactly one of them.
 
@@ -77,10 +210,8 @@ def plan_tiles(
         Rows and columns of the image, each at least 1.
     tile_px
         Largest side of a written box, unless a chunk is larger.
-    margin_px
-        Receptive-field radius of the network.
-    stride
-        Read boxes start at multiples of it.
+    grid
+        How the network covers the image.
     chunk_yx
         Chunks of the output. Written boxes start at multiples of the chunk and hold at least one,
         so that no chunk is written twice.
@@ -97,7 +228,8 @@ def plan_tiles(
 
     Examples
     --------
-    >>> [tile.write.shape for tile in plan_tiles((100, 40), 64, 16, 8, (64, 64))]
+    >>> tiles = plan_tiles((100, 40), 64, Grid(stride=8, margin_px=16), (64, 64))
+    >>> [tile.write.shape for tile in tiles]
     [(64, 40), (36, 40)]
     """
     if tile_px < 1:
@@ -109,39 +241,9 @@ def plan_tiles(
         for size, chunk in zip(shape_yx, chunk_yx, strict=True)
     )
     boxes = (Box(*row, *column) for row, column in product(rows, columns))
-    if len(rows) == len(columns) == 1:
-        whole = Box.of(shape_yx)
-        return (Tile(whole, whole, whole),)
-    return tuple(Tile.around(box, shape_yx, margin_px, stride) for box in boxes)
+    return tuple(Tile.around(box, shape_yx, grid) for box in boxes)
 
 
 def _spans(size: int, step: int) -> list[tuple[int, int]]:
     """Consecutive intervals of length ``step`` that cover ``range(size)``."""
     return [(start, min(start + step, size)) for start in range(0, size, step)]
-
-
-def pad_to_stride(zyx: NDArray[Any], stride: int) -> NDArray[Any]:
-    """Extend an image at the bottom and right to a multiple of ``stride``.
-
-    Parameters
-    ----------
-    zyx
-        (Z, Y, X), any dtype, Y and X at least 1.
-    stride
-        The sides become multiples of it.
-
-    Returns
-    -------
-    ndarray
-        The image reflected at its last row and column; where an axis is too short to reflect, its
-        last pixels are repeated. The same array where nothing has to be added.
-    """
-    padded = zyx
-    for axis in (1, 2):
-        missing = -zyx.shape[axis] % stride
-        if missing:
-            widths = [(0, 0)] * 3
-            widths[axis] = (0, missing)
-            mode = "reflect" if missing < zyx.shape[axis] else "edge"
-            padded = np.pad(padded, widths, mode=mode)  # type: ignore[call-overload]
-    return padded

@@ -17,7 +17,11 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from isl.core.config import NetworkConfig
-from isl.models.distribution import PARAMETERS
+from isl.models.distribution import PARAMETERS, SplitLogistic
+from isl.models.labeling import LabelingNetwork
+
+_BYTES = 4
+_LIVE_ACTIVATIONS = 10  # copies of the finest feature maps held at once, measured
 
 
 class DepthSampling(nn.Module):
@@ -113,7 +117,7 @@ class Head(nn.Sequential):
         super().__init__(nn.Conv2d(channels, parameters * stride**2, 1), nn.PixelShuffle(stride))
 
 
-class Network(nn.Module):
+class Network(LabelingNetwork):
     """The default network.
 
     Attributes
@@ -136,6 +140,8 @@ class Network(nn.Module):
     """
 
     parameters_per_target = PARAMETERS
+
+    config: NetworkConfig
 
     def __init__(self, config: NetworkConfig, targets: int) -> None:
         super().__init__()
@@ -164,6 +170,16 @@ class Network(nn.Module):
             x = level(skip + up(x))
         raw: Tensor = self.head(x)
         return raw
+
+    def distribution(
+        self, source: Float[Tensor, "b z y x"], z_position: Float[Tensor, "b z"]
+    ) -> SplitLogistic:
+        raw = self(source, z_position).float()
+        return SplitLogistic.from_raw(raw, targets=raw.shape[1] // PARAMETERS)
+
+    def bytes_per_pixel(self, planes: int) -> float:
+        finest = _LIVE_ACTIVATIONS * self.config.widths[0] / self.config.stem_stride**2
+        return _BYTES * (finest + 3.0 * planes)
 
 
 def margin_px(config: NetworkConfig) -> int:

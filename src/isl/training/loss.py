@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from torch import Tensor, nn
+from torch import Tensor
 
 from isl.core.config import TrainConfig
 from isl.data.patches import Batch
