@@ -35,6 +35,7 @@ _COMMANDS = (
     ("info", LOOK, "Show what images, or a model file, hold."),
     ("demo", LOOK, "Predict a small scene that needs no data, and evaluate the prediction."),
     ("simulate", LOOK, "Write a synthetic scene to try things on."),
+    ("download", LOOK, "Fetch the published images and weights of 2018."),
 )
 for _order, (_name, _group, _help) in enumerate(_COMMANDS):
     app.command(f"isl.cli.{_name}:{_name}", name=_name, group=_group, help=_help, sort_key=_order)
