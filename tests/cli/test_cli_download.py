@@ -7,6 +7,7 @@ import pytest
 
 from bucket_server import serve
 from isl.cli.app import run
+from isl.cli.download import amount
 
 TEST = "paper_data/test_single_channel_images/"
 IMAGES = {
@@ -116,3 +117,11 @@ def test_no_network(server, tmp_path, capsys):
     shown = capsys.readouterr().err
     assert "cannot be reached" in shown
     assert "check the network" in shown
+
+
+def test_amounts_stay_readable():
+    assert [amount(10**6), amount(2 * 10**9), amount(123 * 10**9)] == [
+        "1.0 MB",
+        "2000.0 MB",
+        "123.0 GB",
+    ]

@@ -83,16 +83,16 @@ def show_addresses(plan: DownloadPlan) -> None:
     for address in plan.addresses:
         say(address)
     count = len(plan.files)
-    size = plan.published.size if plan.size is None else megabytes(plan.size)
+    size = plan.published.size if plan.size is None else amount(plan.size)
     say(f"{count} file{'s' * (count > 1)}, size: {size}; licence: {plan.published.licence}")
 
 
 def closing_lines(summary: DownloadSummary, plan: DownloadPlan) -> str:
     """Say where the files are, how many and how much, and what to type next."""
-    new = f"{megabytes(summary.fetched)} fetched now" if summary.fetched else "all there already"
+    new = f"{amount(summary.fetched)} fetched now" if summary.fetched else "all there already"
     lines = [
         f"{summary.folder}: {summary.files} file{'s' * (summary.files != 1)}, "
-        f"{megabytes(summary.size)} ({new}); licence: {plan.published.licence}"
+        f"{amount(summary.size)} ({new}); licence: {plan.published.licence}"
     ]
     if summary.bad:
         count = len(summary.bad)
@@ -112,12 +112,15 @@ def next_command(summary: DownloadSummary) -> str:
     return f"isl info {summary.folder}"
 
 
-def megabytes(size: int) -> str:
+def amount(size: int) -> str:
     """Bytes in the unit of the progress bar.
 
     Examples
     --------
-    >>> megabytes(2_000_000_000)
+    >>> amount(2_000_000_000)
     '2000.0 MB'
     """
-    return f"{size / 1e6:.1f} MB"
+    from isl.io.download_state import byte_unit
+
+    unit_bytes, unit = byte_unit(size)
+    return f"{size / unit_bytes:.1f} {unit}"

@@ -73,7 +73,7 @@ def download(
     retries
         When to give up on a file.
     progress
-        Told about megabytes, from the thread that called.
+        Told about megabytes or gigabytes, from the thread that called.
     on_bad
         Called with the name of each file that cannot be fetched, and the error; the others are
         fetched all the same. By default the first error raises, and so does the only file.

@@ -37,6 +37,7 @@ from isl.io.download_state import (
 
 _log = logging.getLogger(__name__)
 _MOST_CONNECTIONS = 64
+_SECONDS_TO_CONNECT = 10.0
 _PARTIAL, _BAD_RANGE = 206, 416
 
 
@@ -194,7 +195,7 @@ class HttpClient:
                 # Compressed bytes could not be counted, nor resumed.
                 headers={"Accept-Encoding": "identity", **headers},
                 stream=True,
-                timeout=self._timeout_s,
+                timeout=(min(_SECONDS_TO_CONNECT, self._timeout_s), self._timeout_s),
             ) as response:
                 self._reached = True
                 yield response

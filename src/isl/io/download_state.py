@@ -11,6 +11,8 @@ from pathlib import Path
 
 from isl.core.errors import IslError, OutputError
 
+_MANY_BYTES = 10**10
+
 PART = ".part"
 """What the name of a file ends in while it is being fetched; the next run goes on there."""
 
@@ -100,3 +102,14 @@ def writing(path: Path) -> Iterator[None]:
             f"{path} cannot be written: {error.strerror or error}; free some space or choose a "
             "folder that can be written with --output, then give the same command again"
         ) from error
+
+
+def byte_unit(size: int) -> tuple[float, str]:
+    """Unit in which so many bytes are told: bytes in one of it, and its name.
+
+    Examples
+    --------
+    >>> byte_unit(2_000_000_000)
+    (1000000.0, 'MB')
+    """
+    return (1e6, "MB") if size < _MANY_BYTES else (1e9, "GB")

@@ -11,11 +11,10 @@ from isl.core.errors import IslError, OutputError
 from isl.core.progress import Progress, ProgressCallback
 from isl.io.collect import OnBad
 from isl.io.download_http import HttpClient
-from isl.io.download_state import Meter, UnreachableError
+from isl.io.download_state import Meter, UnreachableError, byte_unit
 
 _SECONDS_BETWEEN_REPORTS = 0.1
 _SECONDS_TO_STOP = 1.0
-_BYTES_PER_MB = 1e6
 
 
 def run_jobs(
@@ -39,7 +38,7 @@ def run_jobs(
     meter
         Where the threads count their bytes.
     progress
-        Told about megabytes, from the calling thread.
+        Told about megabytes or gigabytes, from the calling thread.
     on_bad
         Called from the calling thread with each file that failed, and its error. By default the
         first error raises, and so does the only piece of work.
@@ -93,5 +92,6 @@ def _each_as_it_ends(
 
 
 def _state(meter: Meter) -> Progress:
-    total = max(meter.total, meter.done) / _BYTES_PER_MB or None
-    return Progress(meter.done / _BYTES_PER_MB, total, "MB", meter.doing)
+    total = max(meter.total, meter.done)
+    unit_bytes, unit = byte_unit(total)
+    return Progress(meter.done / unit_bytes, total / unit_bytes or None, unit, meter.doing)
