@@ -15,17 +15,37 @@ def sample(shape=(40, 100), heldout=BOX):
     return Sample("a", 0, source, SourceNormalizer(0, 1), (source[0], None), (), (heldout,))
 
 
-def batches(samples, margin_px=8, stride=8):
-    return list(heldout_batches(samples, [TargetNormalizer(0, 1)] * 2, margin_px, stride))
+class Sharp:
+    """What held-out batches ask of a network."""
+
+    margin_px, stride, lost_px = 8, 8, (0, 0)
+
+
+class Losing:
+    margin_px, stride, lost_px = 16, 16, (121, 121)
+
+
+def batches(samples, network=Sharp):
+    return list(heldout_batches(samples, [TargetNormalizer(0, 1)] * 2, network()))
 
 
 def test_box_comes_with_its_surroundings_but_counts_alone():
     (batch,) = batches([sample()])
-    assert batch.source.shape == (1, 3, 40, 40)
+    assert batch.source.shape == (1, 3, 40, 48)
     assert batch.presence[0, 0].sum() == 40 * 20
-    assert batch.presence[0, 0, :, 8:28].all()
+    assert batch.presence[0, 0, :, 14:34].all()
     assert not batch.presence[0, 1].any()
-    assert np.array_equal(batch.source[0, :, :, :36], sample().source[:, :, 62:98])
+    assert np.array_equal(batch.source[0, :, :, :44], sample().source[:, :, 56:100])
+
+
+def test_lost_borders_are_shown_and_reflected_beyond_the_image():
+    (batch,) = batches([sample()], Losing)
+    assert batch.target.shape == batch.presence.shape == (1, 2, 48, 32)
+    assert batch.source.shape == (1, 3, 48 + 242, 32 + 242)
+    assert batch.presence[0, 0].sum() == 40 * 20
+    inner = batch.source[0, :, 121:161, 121:153]
+    assert np.array_equal(inner, sample().source[:, :, 64:96])
+    assert np.array_equal(batch.source[0, :, 120, :], batch.source[0, :, 122, :])
 
 
 def test_many_and_large_boxes_are_bounded():

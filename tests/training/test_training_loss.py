@@ -1,6 +1,5 @@
 import pytest
 import torch
-from torch import nn
 
 from isl.core.config import TrainConfig
 from isl.data.patches import Batch
@@ -79,9 +78,10 @@ def test_the_truth_scores_best(weights):
 
 
 def test_batch_loss_asks_the_network():
-    class Ramp(nn.Module):
-        def forward(self, source, z_position):
-            return torch.zeros(len(source), 6, *source.shape[-2:]) + z_position.sum()
+    class Ramp:
+        def distribution(self, source, z_position):
+            raw = torch.zeros(len(source), 6, *source.shape[-2:]) + z_position.sum()
+            return SplitLogistic.from_raw(raw, 2)
 
     _, target, presence = parts()
     batch = Batch(torch.zeros(2, 3, 8, 8), torch.ones(2, 3), target, presence)

@@ -7,7 +7,7 @@ import typing
 from collections.abc import Mapping
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Annotated, Any, TypedDict, get_args, get_origin
+from typing import Annotated, Any, Literal, TypedDict, get_args, get_origin
 
 from cyclopts import Group, Parameter
 from pydantic import BaseModel, ValidationError
@@ -22,21 +22,28 @@ SETTINGS = Group(
 )
 
 
-def flags_of(config: type[BaseModel]) -> Any:
+def flags_of(*configs: type[BaseModel]) -> Any:
     """Typed dictionary with one flag per field; only what the user gives will be in it.
 
     Parameters
     ----------
-    config
-        Model whose fields become flags; the docstring under a field is its help.
+    *configs
+        Models whose fields become flags; the docstring under a field is its help.  Where there are
+        several, one of them is chosen by the field ``name``.
 
     Returns
     -------
     type
         A ``TypedDict`` that cyclopts reads.
     """
-    fields = {name: _flag(field) for name, field in config.model_fields.items()}
-    return TypedDict(f"{config.__name__}Flags", fields, total=False)  # type: ignore[operator]
+    fields = {name: _flag(field) for c in configs for name, field in c.model_fields.items()}
+    if len(configs) > 1:
+        choices = [
+            choice for c in configs for choice in get_args(c.model_fields["name"].annotation)
+        ]
+        text = configs[0].model_fields["name"].description
+        fields["name"] = Annotated[Literal[tuple(choices)], Parameter(help=text, group=SETTINGS)]
+    return TypedDict(f"{configs[0].__name__}Flags", fields, total=False)  # type: ignore[operator]
 
 
 def read_settings(path: Path | None, flags: Mapping[str, Any] | None = None) -> TrainConfig:
@@ -86,12 +93,17 @@ def _plain_type(annotation: Any) -> Any:
     if origin is Annotated:
         return _plain_type(args[0])
     if origin in (typing.Union, types.UnionType):
-        return _plain_type(next(a for a in args if a is not type(None)))
+        models = _models(annotation)
+        return flags_of(*models) if models else _plain_type(next(a for a in args if a is not _NONE))
     if origin is tuple:
         return list[str]
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return flags_of(annotation)
-    return annotation
+    return flags_of(*_models(annotation)) if _models(annotation) else annotation
+
+
+def _models(annotation: Any) -> tuple[type[BaseModel], ...]:
+    """The groups of settings that a field may hold."""
+    kinds = get_args(annotation) or (annotation,)
+    return tuple(k for k in kinds if isinstance(k, type) and issubclass(k, BaseModel))
 
 
 def _negative(kind: Any) -> str | None:
@@ -145,38 +157,51 @@ def _merge(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]
     return merged
 
 
+_NONE = type(None)
 _BUDGETS = ("max_minutes", "max_steps", "max_epochs")
 
 
 def _explain(problem: dict[str, Any], path: Path | None, flags: Mapping[str, Any]) -> str:
     """One message in the words of whoever wrote the setting: file and key, or flag."""
-    where = [str(part) for part in problem["loc"]]
+    where, model = _located([str(part) for part in problem["loc"]])
     name = ".".join(where)
     by_flag = path is None or (bool(where) and where[0] in flags)
     origin = f"--{name.replace('_', '-')}" if by_flag else f"{path}: {name}"
     if not where:
         origin = "the settings" if path is None else str(path)
     if problem["type"] == "extra_forbidden":
-        return f"{origin} is not a setting{_nearest(where)}"
+        return f"{origin} is not a setting{_nearest(where, model)}"
     message = str(problem["msg"]).removeprefix("Value error, ")
     given = f", not {problem['input']!r}" if where else ""
     return f"{origin}: {message[:1].lower()}{message[1:]}{given}"
 
 
-def _nearest(where: list[str]) -> str:
-    """The settings that resemble an unknown one, or all of them."""
+def _located(parts: list[str]) -> tuple[list[str], type[BaseModel]]:
+    """Names that lead to a setting, and the group that it should be in.
+
+    Where a group is one of several, pydantic puts the chosen one's name between.
+    """
     model: type[BaseModel] = TrainConfig
-    for part in where[:-1]:
-        model = _plain_model(model, part)
+    names: list[str] = []
+    for part in parts:
+        choices = {c.model_fields["name"].default: c for c in _below(model, names)}
+        if part in choices:
+            model = choices[part]
+        else:
+            names.append(part)
+    return names, model
+
+
+def _below(model: type[BaseModel], names: list[str]) -> tuple[type[BaseModel], ...]:
+    """Groups of settings that the last name may hold."""
+    field = model.model_fields.get(names[-1]) if names else None
+    return () if field is None else _models(field.annotation)
+
+
+def _nearest(where: list[str], model: type[BaseModel]) -> str:
+    """The settings that resemble an unknown one, or all of them."""
     names = list(model.model_fields)
     close = get_close_matches(where[-1].replace("-", "_"), names, n=1, cutoff=0.6)
     if close:
         return f"; did you mean {'.'.join([*where[:-1], *close])}?"
     return f"; the settings are: {', '.join(names)}"
-
-
-def _plain_model(model: type[BaseModel], name: str) -> type[BaseModel]:
-    kind = model.model_fields[name].annotation
-    if not (isinstance(kind, type) and issubclass(kind, BaseModel)):
-        raise TypeError(f"{name} has no settings below it")
-    return kind

@@ -5,7 +5,7 @@ Each field's docstring is its help on the command line and its description in YA
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -69,7 +69,33 @@ class Isl2018Config(Config):
     projection: Annotated[int, Field(ge=0)] = 16
     """Channels of the initial projection: 16 in the released program, 0 (none) in the paper."""
     reconstruction: bool = True
-    """Whether further heads learn to reconstruct the source planes."""
+    """Whether further heads learn to reconstruct the source planes; half of the loss is theirs."""
+    batch_norm_momentum: Annotated[float, Field(gt=0, le=1)] = 0.001
+    """Share by which each step moves the running statistics; more for runs of few steps."""
+
+
+PUBLISHED_TRAINING: dict[str, Any] = {
+    "normalization": "published",
+    "batch_size": 16,
+    "patch_px": 250,
+    "crop_px": 520,
+    "free_rotation_degrees": 0.0,
+    "scaling": 0.0,
+    "gain_std": 0.0,
+    "offset_std": 0.0,
+    "noise_std": 0.0,
+    "blur_share": 0.0,
+    "learning_rate": 1e-4,
+    "final_learning_rate": 1.0,
+    "warmup_steps": 1,
+    "weight_decay": 0.0,
+    "second_moment_decay": 0.999,
+    "gradient_clip": 0.0,
+    "average_decay": 0.0,
+}
+"""What was published about training the network of 2018: its defaults."""
+
+_PUBLISHED_INPUT_PX, _PUBLISHED_OUTPUT_PX = 250, 8
 
 
 class TrainConfig(Config):
@@ -95,10 +121,18 @@ class TrainConfig(Config):
     max_epochs: Annotated[float, Field(gt=0)] | None = None
     """Budget in epochs; one epoch draws as many pixels as the training data holds."""
 
+    normalization: Normalization = "standard"
+    """How images are brought to the network's range: standard (mean 0, standard deviation 1),
+    published (to 0..1 with the mean and spread of the published images) or full-range (divided by
+    the largest value of their type, for images that have been through this)."""
     batch_size: Positive = 4
     """Patches in a batch."""
     patch_px: Positive = 256
-    """Side of a patch; a smaller image is padded and its missing pixels do not count."""
+    """Side of a patch of the source; a smaller image is padded and its missing pixels do not count.
+    The network isl2018 predicts the inner patch_px - 242 pixels, 8 plus a multiple of 16."""
+    crop_px: Positive | None = None
+    """Side of crops that are each cut into several patches, 6 pixels apart; by default each patch
+    is drawn by itself. For the network isl2018 alone."""
     content_share: Fraction = 0.0
     """Share of patches drawn where the targets have content; the rest is drawn evenly."""
 
@@ -128,8 +162,14 @@ class TrainConfig(Config):
     """Peak learning rate of AdamW; warmed up, then lowered along a cosine."""
     final_learning_rate: Fraction = 0.3
     """Share of the peak learning rate at the end of the budget."""
+    warmup_steps: Positive = 50
+    """Steps in which the learning rate rises to its peak."""
     weight_decay: NonNegative = 0.05
-    """Weight decay of AdamW."""
+    """Weight decay of AdamW; with 0 it is Adam."""
+    second_moment_decay: Annotated[float, Field(gt=0, lt=1)] = 0.99
+    """Decay of AdamW's average of squared gradients."""
+    gradient_clip: NonNegative = 1.0
+    """Largest norm of the gradient; 0 for no limit."""
     average_decay: Annotated[float, Field(ge=0, lt=1)] = 0.998
     """Decay of the moving average of the weights; the average is the model that is kept."""
     squared_error_weight: NonNegative = 0.5
@@ -137,8 +177,8 @@ class TrainConfig(Config):
     log_score_weight: NonNegative = 0.0
     """Weight of the log score beside the continuous ranked probability score."""
 
-    network: NetworkConfig = NetworkConfig()
-    """Size of the network."""
+    network: Annotated[NetworkConfig | Isl2018Config, Field(discriminator="name")] = NetworkConfig()
+    """Kind and size of the network."""
 
     seed: Annotated[int, Field(ge=0)] = 0
     """Seed of weights, patches, augmentation and dropout."""
@@ -162,12 +202,53 @@ class TrainConfig(Config):
             raise ValueError(f"give one budget, not {' and '.join(given)}")
         return self
 
+    @model_validator(mode="before")
+    @classmethod
+    def _defaults_of_the_network(cls, given: Any) -> Any:
+        """A network may be given by its name alone; that of 2018 brings its published training."""
+        if not isinstance(given, dict) or "network" not in given:
+            return given
+        network = given["network"]
+        if isinstance(network, str):
+            network = {"name": network}
+        if isinstance(network, dict):
+            network = {"name": "default", **network}
+        name = network["name"] if isinstance(network, dict) else network.name
+        defaults = PUBLISHED_TRAINING if name == "isl2018" else {}
+        return {**defaults, **given, "network": network}
+
+    @property
+    def output_px(self) -> int:
+        """Side of what the network predicts of a patch."""
+        if isinstance(self.network, NetworkConfig):
+            return self.patch_px
+        return self.patch_px - _PUBLISHED_INPUT_PX + _PUBLISHED_OUTPUT_PX
+
     @model_validator(mode="after")
     def _patch_fits_the_network(self) -> Self:
+        if isinstance(self.network, Isl2018Config):
+            return self._checked_for_isl2018()
+        if self.crop_px is not None:
+            raise ValueError("crop_px is for the network isl2018; leave it out")
         stride = self.network.stem_stride * 2 ** (len(self.network.widths) - 1)
         if self.patch_px % stride:
             raise ValueError(
                 f"patch_px is {self.patch_px} but must be a multiple of the network's stride, "
                 f"{stride}; try {max(stride, self.patch_px // stride * stride)}"
+            )
+        return self
+
+    def _checked_for_isl2018(self) -> Self:
+        period = 2 * _PUBLISHED_OUTPUT_PX
+        more = self.patch_px - _PUBLISHED_INPUT_PX
+        if more < 0 or more % period:
+            nearest = _PUBLISHED_INPUT_PX + max(0, more // period * period)
+            raise ValueError(
+                f"patch_px is {self.patch_px} but must be 250 plus a multiple of 16 for the "
+                f"network isl2018; try {nearest}"
+            )
+        if self.crop_px is not None and self.crop_px < self.patch_px:
+            raise ValueError(
+                f"crop_px is {self.crop_px}, less than patch_px {self.patch_px}; make it larger"
             )
         return self

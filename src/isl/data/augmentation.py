@@ -31,6 +31,11 @@ class Augmentation:
         self._config = config
 
     @property
+    def draws(self) -> int:
+        """Pieces to draw for a batch."""
+        return self._config.batch_size
+
+    @property
     def read_px(self) -> int:
         """Side of the patches to draw so that ``patch_px`` remain without empty corners."""
         c = self._config

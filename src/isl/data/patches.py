@@ -14,6 +14,7 @@ from torch import Tensor
 from isl.core.axes import Box
 from isl.data.normalization import TargetNormalizer
 from isl.data.samples import Sample
+from isl.models.labeling import even_depths
 
 _CELL_PX = 16
 _BRIGHTEST = 4.0
@@ -104,17 +105,18 @@ class PatchSampler:
         areas = (_area(s, box, self._normalizers) for s in usable for box in s.train)
         self._areas = tuple(area for area in areas if area.pixels)
         self.pixels = sum(area.pixels for area in self._areas)
+        self._by_pixels = _cumulative(np.array([area.pixels for area in self._areas], float))
 
     def batch(self, step: int) -> Batch:
         """Draw the batch of a step."""
         rng = np.random.default_rng([self._seed, step])
         areas = self._areas
-        first = areas[_choose(_cumulative(np.array([a.pixels for a in areas], float)), rng)]
+        first = areas[_choose(self._by_pixels, rng)]
         alike = [a for a in areas if a.sample.planes == first.sample.planes]
         weights = _cumulative(np.array([a.pixels for a in alike], float))
         patches = [self._draw(alike[_choose(weights, rng)], rng) for _ in range(self._batch_size)]
         source, target, presence = (np.stack(parts) for parts in zip(*patches, strict=True))
-        z_position = torch.linspace(0, 1, source.shape[1]).expand(len(source), -1).contiguous()
+        z_position = even_depths(source.shape[1]).expand(len(source), -1).contiguous()
         return Batch(
             torch.from_numpy(source),
             z_position,

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from isl.core.axes import Box
+from isl.core.config import Normalization
 from isl.core.errors import BlankImageError, DataError, IslError
 from isl.core.progress import Progress, ProgressCallback, silent
 from isl.data.normalization import (
@@ -20,6 +21,7 @@ from isl.data.normalization import (
     TargetNormalizer,
     measure_source_array,
     project,
+    target_normalizer,
 )
 from isl.data.splits import Split
 from isl.io.fov import Fov
@@ -102,6 +104,7 @@ def load_samples(
     projection: Projection,
     cache: ArrayCache,
     *,
+    recipe: Normalization = "standard",
     progress: ProgressCallback = silent,
     on_bad: OnBad | None = None,
 ) -> tuple[Sample, ...]:
@@ -115,6 +118,8 @@ def load_samples(
         How a target with several planes becomes one image.
     cache
         Where the arrays are kept.
+    recipe
+        How sources are normalised.
     progress
         Called once a field.
     on_bad
@@ -130,7 +135,7 @@ def load_samples(
     for index, fov in enumerate(fovs):
         progress(Progress(index, len(fovs), "field", f"reading {fov.name}"))
         try:
-            samples += _load_fov(fov, roles, split, projection, cache)
+            samples += _load_fov(fov, roles, split, projection, cache, recipe)
         except IslError as error:
             if on_bad is None:
                 raise
@@ -141,7 +146,12 @@ def load_samples(
 
 
 def _load_fov(
-    fov: Fov, roles: Roles, split: Split, projection: Projection, cache: ArrayCache
+    fov: Fov,
+    roles: Roles,
+    split: Split,
+    projection: Projection,
+    cache: ArrayCache,
+    recipe: Normalization,
 ) -> list[Sample]:
     part = split.fields[fov.name]
     present = [name in fov.channel_names for name in roles.targets]
@@ -155,7 +165,7 @@ def _load_fov(
             else None
             for name, is_there in zip(roles.targets, present, strict=True)
         )
-        normalizer = measure_source_array(source, f"{what}, channel '{roles.source}'")
+        normalizer = measure_source_array(source, f"{what}, channel '{roles.source}'", recipe)
         samples.append(
             Sample(fov.name, t, cache.keep(source), normalizer, targets, part.train, part.heldout)
         )
@@ -175,7 +185,7 @@ def _checked(target: NDArray[Any], name: str, what: str) -> NDArray[Any]:
 
 
 def measure_targets(
-    samples: Sequence[Sample], names: Sequence[str]
+    samples: Sequence[Sample], names: Sequence[str], recipe: Normalization = "standard"
 ) -> tuple[TargetNormalizer, ...]:
     """Mean and standard deviation of each target over all acquired training pixels.
 
@@ -184,11 +194,14 @@ def measure_targets(
     DataError
         Where a target was acquired in no training pixel.
     """
-    return tuple(_measure_target(samples, index, name) for index, name in enumerate(names))
+    return tuple(_measure_target(samples, i, name, recipe) for i, name in enumerate(names))
 
 
-def _measure_target(samples: Sequence[Sample], index: int, name: str) -> TargetNormalizer:
+def _measure_target(
+    samples: Sequence[Sample], index: int, name: str, recipe: Normalization
+) -> TargetNormalizer:
     count, total, squares = 0, 0.0, 0.0
+    dtypes = {target.dtype for s in samples if (target := s.targets[index]) is not None}
     for sample in samples:
         target = sample.targets[index]
         if target is None:
@@ -205,4 +218,10 @@ def _measure_target(samples: Sequence[Sample], index: int, name: str) -> TargetN
             "hold out other fields"
         )
     mean = total / count
-    return TargetNormalizer(mean, float(np.sqrt(max(squares / count - mean**2, 1e-12))))
+    std = float(np.sqrt(max(squares / count - mean**2, 1e-12)))
+    if recipe == "full-range" and len(dtypes) > 1:
+        raise DataError(
+            f"target '{name}' is stored as {' and '.join(sorted(map(str, dtypes)))}; "
+            "normalization full-range needs one type: convert the images, or use published"
+        )
+    return target_normalizer(mean, std, recipe, dtypes.pop())

@@ -17,7 +17,7 @@ from isl.data.normalization import SourceNormalizer
 from isl.inference.tiles import Grid, Tile
 from isl.models.distribution import Distribution
 from isl.models.isl2018.labeling import Isl2018Labeling
-from isl.models.labeling import LabelingNetwork
+from isl.models.labeling import LabelingNetwork, even_depths
 
 ReadBox = Callable[[Box], NDArray[Any]]
 """Function from a box to the source pixels in it, (Z, Y, X)."""
@@ -106,8 +106,7 @@ class Engine:
         padded = np.ascontiguousarray(tile.show(zyx))
         source = torch.from_numpy(padded)[None].to(self.offset.device)
         source = source.contiguous(memory_format=torch.channels_last)
-        z_position = torch.linspace(0.0, 1.0, len(zyx)) if len(zyx) > 1 else torch.tensor([0.5])
-        return source, z_position[None].to(self.offset.device)
+        return source, even_depths(len(zyx))[None].to(self.offset.device)
 
 
 def placed(tile: Tile, cyx: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -113,6 +113,8 @@ class Tile:
         Pixels of the prediction that are kept.
     kept
         Those of them that are predicted; the others are NaN.  Empty where there are none.
+    output
+        Pixels of the network's output; it may reach beyond the image.
     inside
         The kept pixels, counted from the upper left corner of the network's output.
 
@@ -127,6 +129,7 @@ class Tile:
     shown: Box
     write: Box
     kept: Box
+    output: Box
     inside: Box
 
     @classmethod
@@ -159,6 +162,7 @@ class Tile:
             shown,
             write,
             kept,
+            output,
             kept.relative_to(output),
         )
 

@@ -2,6 +2,7 @@
 
 from abc import ABC, abstractmethod
 
+import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
@@ -52,3 +53,8 @@ class LabelingNetwork(nn.Module, ABC):
     @abstractmethod
     def bytes_per_pixel(self, planes: int) -> float:
         """Memory that inference needs for each pixel of the output, estimated."""
+
+
+def even_depths(planes: int) -> Float[Tensor, " z"]:
+    """Positions of evenly spaced planes, from 0 to 1; 0.5 for a single one."""
+    return torch.linspace(0.0, 1.0, planes) if planes > 1 else torch.tensor([0.5])

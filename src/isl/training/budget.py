@@ -29,7 +29,7 @@ class Budget:
         if config.max_steps is not None:
             return cls(None, config.max_steps)
         if config.max_epochs is not None:
-            pixels_per_step = config.batch_size * config.patch_px**2
+            pixels_per_step = config.batch_size * config.output_px**2
             return cls(
                 None, max(1, math.ceil(config.max_epochs * training_pixels / pixels_per_step))
             )

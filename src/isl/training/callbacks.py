@@ -18,7 +18,7 @@ from isl.core.errors import ConfigError
 from isl.core.progress import Progress, ProgressCallback
 from isl.data.patches import Batch
 from isl.evaluation.panels import PanelRow, write_panel
-from isl.models.distribution import SplitLogistic
+from isl.models.distribution import Distribution
 from isl.training.module import LabelingModule
 
 PREVIEW_PX = 320
@@ -75,7 +75,7 @@ class Previews(Callback):
 
 
 def preview_rows(
-    batch: Batch, prediction: SplitLogistic, target_names: tuple[str, ...]
+    batch: Batch, prediction: Distribution, target_names: tuple[str, ...]
 ) -> list[PanelRow]:
     """One panel row a target: the middle of the acquired pixels of a batch's first patch."""
     presence = batch.presence[0].any(0)
@@ -84,7 +84,9 @@ def preview_rows(
     half = PREVIEW_PX // 2
     inside = Box(int(rows[0]), int(rows[-1]) + 1, int(columns[0]), int(columns[-1]) + 1)
     crop = Box(y - half, y + half, x - half, x + half).intersect(inside).slices
-    source = batch.source[0, batch.source.shape[1] // 2][crop].cpu().numpy()
+    lost = (batch.source.shape[-1] - batch.target.shape[-1]) // 2
+    middle = batch.source[0, batch.source.shape[1] // 2][lost:, lost:]
+    source = middle[crop].cpu().numpy()
     return [
         PanelRow(
             name,

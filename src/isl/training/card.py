@@ -66,6 +66,7 @@ def make_card(
             name=roles.source,
             modality=has_source.channel(roles.source).modality,
             planes=max(s.planes for s in samples),
+            normalization=config.normalization,
         ),
         voxel_size=voxel_size,
         network=module.network.config,

@@ -12,6 +12,8 @@ from isl.core.axes import Box
 from isl.data.normalization import TargetNormalizer
 from isl.data.patches import Batch, cut_patch
 from isl.data.samples import Sample
+from isl.inference.tiles import Grid, Tile
+from isl.models.labeling import LabelingNetwork, even_depths
 
 MOST_BOXES = 16
 LARGEST_PX = 1024
@@ -20,17 +22,17 @@ LARGEST_PX = 1024
 def heldout_batches(
     samples: Sequence[Sample],
     normalizers: Sequence[TargetNormalizer],
-    margin_px: int,
-    stride: int,
+    network: LabelingNetwork,
 ) -> Iterator[Batch]:
     """Cut the held-out boxes, with as much of their surroundings as the network sees.
 
     At most 16 boxes of at most 1024 x 1024 pixels, evenly spread over the samples: enough to watch
-    a run without slowing it down.  Presence is False outside of the boxes.
+    a run without slowing it down.  Presence is False outside of the boxes; sources are larger than
+    targets where the network loses a border.
     """
     places = [(s, box) for s in samples if s.has_targets for box in s.heldout if box.size]
     for sample, box in places[:: max(1, -(-len(places) // MOST_BOXES))]:
-        yield _cut(sample, _shortened(box), normalizers, margin_px, stride)
+        yield _cut(sample, _shortened(box), normalizers, network)
 
 
 def _shortened(box: Box) -> Box:
@@ -38,19 +40,16 @@ def _shortened(box: Box) -> Box:
 
 
 def _cut(
-    sample: Sample, box: Box, normalizers: Sequence[TargetNormalizer], margin_px: int, stride: int
+    sample: Sample, box: Box, normalizers: Sequence[TargetNormalizer], network: LabelingNetwork
 ) -> Batch:
-    field = Box.of((sample.source.shape[1], sample.source.shape[2]))
-    seen = box.grow(margin_px).intersect(field)
-    rows, columns = (-(-n // stride) * stride for n in seen.shape)
-    wanted = Box(seen.y0, seen.y0 + rows, seen.x0, seen.x0 + columns)
-    source, target, presence = cut_patch(sample, wanted, seen, normalizers)
-    inner = np.zeros(wanted.shape, np.bool_)
-    inner[box.relative_to(wanted).slices] = True
-    z_position = torch.linspace(0, 1, sample.planes)[None]
-    parts = (source, target, presence & inner)
+    """A box as inference would see it."""
+    shape_yx = (sample.source.shape[1], sample.source.shape[2])
+    tile = Tile.around(box, shape_yx, Grid.of(network, shape_yx))
+    source = tile.show(sample.normalizer.apply(sample.source[(..., *tile.read.slices)]))
+    _, target, presence = cut_patch(sample, tile.output, box, normalizers)
+    parts = (np.ascontiguousarray(source), target, presence)
     source_, target_, presence_ = (torch.from_numpy(part)[None] for part in parts)
-    return Batch(source_, z_position, target_, presence_)
+    return Batch(source_, even_depths(sample.planes)[None], target_, presence_)
 
 
 class RunningPearson:

@@ -2,15 +2,48 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from isl.core.config import TrainConfig
 from isl.data.patches import Batch
-from isl.models.distribution import SplitLogistic
+from isl.models.categorical import Categorical
+from isl.models.distribution import Distribution
+from isl.models.isl2018.labeling import Isl2018Labeling
+from isl.models.labeling import LabelingNetwork
+
+
+def batch_loss(network: LabelingNetwork, batch: Batch, config: TrainConfig) -> Tensor:
+    """Loss of a network on a batch: see `masked_score`, or `published_loss` for that of 2018."""
+    if isinstance(network, Isl2018Labeling):
+        return published_loss(network, batch)
+    return masked_score(predict_batch(network, batch), batch.target, batch.presence, config)
+
+
+def predict_batch(network: LabelingNetwork, batch: Batch) -> Distribution:
+    """Distribution of each pixel of a batch, in normalised units."""
+    return network.distribution(batch.source, batch.z_position)
+
+
+def heldout_loss(
+    prediction: Distribution, target: Tensor, presence: Tensor, config: TrainConfig
+) -> Tensor:
+    """Score of a prediction of the targets: what a network is trained for, on held-out pixels."""
+    if not isinstance(prediction, Categorical):
+        return masked_score(prediction, target, presence, config)
+    logits = prediction.probability.clamp_min(1e-7).log()
+    count = target.shape[1]
+    return torch.stack(
+        [head_loss(logits[:, :, i], target[:, i], presence[:, i]) for i in range(count)]
+    ).mean()
 
 
 def masked_score(
-    prediction: SplitLogistic, target: Tensor, presence: Tensor, config: TrainConfig
+    prediction: Distribution, target: Tensor, presence: Tensor, config: TrainConfig
 ) -> Tensor:
     """Mean over targets of the mean score over acquired pixels.
 
@@ -46,13 +79,60 @@ def masked_score(
     return per_target.sum() / (acquired > 0).sum().clamp(min=1)
 
 
-def predict_distribution(network: nn.Module, batch: Batch) -> SplitLogistic:
-    """Distribution of each pixel of a batch, in normalised units."""
-    raw = network(batch.source, batch.z_position)
-    return SplitLogistic.from_raw(raw.float(), targets=batch.target.shape[1])
+def published_loss(network: Isl2018Labeling, batch: Batch) -> Tensor:
+    """The loss of 2018: half for reconstructing the planes, half for the targets.
+
+    Each half is the mean of `head_loss` over its heads; a target that was acquired nowhere in the
+    batch adds zero and still counts.  Without heads for the planes the targets have the whole.
+
+    Parameters
+    ----------
+    network
+        The network; its output is compared with the centre of the patches.
+    batch
+        Patches whose sides are larger than the output by what the network loses.
+    """
+    planes = network.requested(batch.source, batch.z_position)
+    logits = list(network.module(network.features(batch.source, batch.z_position)).values())
+    count = batch.target.shape[1]
+    side = logits[0].shape[-1]
+    target, presence = _centre(batch.target, side), _centre(batch.presence, side)
+    of_targets = _mean_loss(logits[-count:], target, presence)
+    if len(logits) == count:
+        return of_targets
+    shown = _centre(planes, side)
+    return 0.5 * _mean_loss(logits[:-count], shown, torch.ones_like(shown)) + 0.5 * of_targets
 
 
-def batch_loss(network: nn.Module, batch: Batch, config: TrainConfig) -> Tensor:
-    """Masked score of a network on a batch."""
-    prediction = predict_distribution(network, batch)
-    return masked_score(prediction, batch.target, batch.presence, config)
+def _mean_loss(logits: Sequence[Tensor], values: Tensor, weight: Tensor) -> Tensor:
+    losses = [head_loss(part, values[:, i], weight[:, i]) for i, part in enumerate(logits)]
+    return torch.stack(losses).mean()
+
+
+def head_loss(logits: Tensor, values: Tensor, weight: Tensor) -> Tensor:
+    """Masked cross entropy of one head, 1 for a uniform prediction.
+
+    Parameters
+    ----------
+    logits
+        (B, K, Y, X).
+    values
+        (B, Y, X) in [0, 1]; the class is ``round(value * (K - 1))``.
+    weight
+        (B, Y, X); the sum of weighted losses is divided by the number of pixels whose weight is not
+        zero.
+
+    Returns
+    -------
+    Tensor
+        A scalar; zero where no pixel has weight.
+    """
+    classes = logits.shape[1]
+    index = (values * (classes - 1)).round().nan_to_num(0.0).clamp(0, classes - 1).long()
+    loss = F.cross_entropy(logits.float(), index, reduction="none") * weight
+    return loss.sum() / (weight != 0).sum().clamp(min=1) / math.log(classes)
+
+
+def _centre(images: Tensor, side: int) -> Tensor:
+    margin = (images.shape[-1] - side) // 2
+    return images[..., margin : margin + side, margin : margin + side]

@@ -12,13 +12,13 @@ from torch import Tensor
 from torch.utils.data import DataLoader, IterableDataset
 
 from isl.core.config import TrainConfig
-from isl.data.augmentation import Augmentation
 from isl.data.patches import Batch, PatchSampler
-from isl.models.distribution import SplitLogistic
-from isl.models.network import Network
+from isl.data.published_augmentation import build_augmentation
+from isl.models.distribution import Distribution
+from isl.models.labeling import LabelingNetwork
 from isl.training.budget import Budget, learning_rate_factor
 from isl.training.heldout import RunningPearson
-from isl.training.loss import batch_loss, masked_score, predict_distribution
+from isl.training.loss import batch_loss, heldout_loss, predict_batch
 
 
 class _Steps(IterableDataset[Batch]):
@@ -58,7 +58,7 @@ class LabelingModule(L.LightningModule):
 
     def __init__(
         self,
-        network: Network,
+        network: LabelingNetwork,
         config: TrainConfig,
         budget: Budget,
         sampler: PatchSampler,
@@ -73,7 +73,7 @@ class LabelingModule(L.LightningModule):
         self.scores: dict[str, float] = {}
         self.seconds_before = 0.0
         self._heldout = list(heldout)
-        self._augmentation = Augmentation(config)
+        self._augmentation = build_augmentation(config)
         self._target_names = tuple(target_names)
         self._started = time.monotonic()
         self._pearson = RunningPearson(len(self._target_names))
@@ -96,7 +96,10 @@ class LabelingModule(L.LightningModule):
         """Seed the step and set its learning rate."""
         torch.manual_seed((self.config.seed << 32) + self.global_step)
         factor = learning_rate_factor(
-            self.global_step, self.fraction, self.config.final_learning_rate
+            self.global_step,
+            self.fraction,
+            self.config.final_learning_rate,
+            self.config.warmup_steps,
         )
         for group in self.trainer.optimizers[0].param_groups:
             group["lr"] = self.config.learning_rate * factor
@@ -117,11 +120,11 @@ class LabelingModule(L.LightningModule):
         """Forget the scores of the last time."""
         self._pearson = RunningPearson(len(self._target_names))
 
-    def validation_step(self, batch: Batch, batch_idx: int) -> dict[str, SplitLogistic]:
+    def validation_step(self, batch: Batch, batch_idx: int) -> dict[str, Distribution]:
         """Score one held-out box."""
-        prediction = predict_distribution(self.network, batch)
+        prediction = predict_batch(self.network, batch)
         self._pearson.add(prediction.median, batch.target, batch.presence)
-        loss = masked_score(prediction, batch.target, batch.presence, self.config)
+        loss = heldout_loss(prediction, batch.target, batch.presence, self.config)
         self.log("heldout/loss", loss, batch_size=1)
         return {"prediction": prediction}
 
@@ -138,7 +141,8 @@ class LabelingModule(L.LightningModule):
             {"params": decayed, "weight_decay": self.config.weight_decay},
             {"params": others, "weight_decay": 0.0},
         ]
-        return torch.optim.AdamW(groups, lr=self.config.learning_rate, betas=(0.9, 0.99))
+        decays = (0.9, self.config.second_moment_decay)
+        return torch.optim.AdamW(groups, lr=self.config.learning_rate, betas=decays)
 
     def train_dataloader(self) -> DataLoader[Batch]:
         """Batches from the present step on."""

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import torch
 
-from isl.data.augmentation import Augmentation
 from isl.data.patches import Batch
+from isl.data.published_augmentation import build_augmentation
 from isl.data.samples import Sample
 from isl.data.splits import Split
 from isl.io.roles import Roles
@@ -127,7 +127,7 @@ def _seconds_per_step(module: LabelingModule) -> float:
     on_gpu = config.accelerator in ("auto", "gpu", "cuda") and torch.cuda.is_available()
     device = torch.device("cuda" if on_gpu else "cpu")
     network = copy.deepcopy(module.network).to(device)
-    augmentation = Augmentation(config)
+    augmentation = build_augmentation(config)
     seconds = 0.0
     for step in range(2):
         start = time.perf_counter()

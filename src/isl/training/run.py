@@ -8,19 +8,19 @@ from pathlib import Path
 
 import torch
 
-from isl.core.config import TrainConfig
+from isl.core.config import Isl2018Config, NetworkConfig, TrainConfig
 from isl.core.errors import ConfigError
 from isl.core.progress import ProgressCallback, silent
-from isl.data.augmentation import Augmentation
 from isl.data.normalization import TargetNormalizer
 from isl.data.patches import PatchSampler
+from isl.data.published_augmentation import build_augmentation
 from isl.data.samples import ArrayCache, OnBad, Sample, load_samples, measure_targets
 from isl.data.splits import Split, split_fovs
 from isl.inference.model import Model
 from isl.inference.model_file import save_model
 from isl.io.fov import Fov
 from isl.io.roles import Roles
-from isl.models.network import build_network
+from isl.models.build import build_labeling_network
 from isl.training.budget import Budget
 from isl.training.card import make_card
 from isl.training.fields import choose_fields, common_voxel_size
@@ -79,7 +79,7 @@ def train(
     usable, roles = choose_fields(fovs, config, on_bad)
     with ArrayCache(config.cache_gb * 1e9) as cache:
         samples, split = _load(usable, roles, config, cache, progress, on_bad)
-        normalizers = measure_targets(samples, roles.targets)
+        normalizers = measure_targets(samples, roles.targets, config.normalization)
         module = _build_module(samples, normalizers, roles, config)
         trainer = build_trainer(module, config, folder, roles.targets, progress)
         with kept_if_of_use(folder):
@@ -110,6 +110,7 @@ def _load(
         split,
         config.target_projection,
         cache,
+        recipe=config.normalization,
         progress=progress,
         on_bad=on_bad if len(fovs) > 1 else None,
     )
@@ -131,20 +132,28 @@ def _build_module(
     config: TrainConfig,
 ) -> LabelingModule:
     torch.manual_seed(config.seed)
-    slots = min(config.network.z_slots, max(sample.planes for sample in samples))
-    network = build_network(
-        config.network.model_copy(update={"z_slots": slots}), len(roles.targets)
-    )
+    network = build_labeling_network(_fitting(config.network, samples), roles.targets)
+    augmentation = build_augmentation(config)
     sampler = PatchSampler(
         samples,
         normalizers,
-        patch_px=Augmentation(config).read_px,
-        batch_size=config.batch_size,
+        patch_px=augmentation.read_px,
+        batch_size=augmentation.draws,
         content_share=config.content_share,
         seed=config.seed,
     )
     if not sampler.pixels:
         raise ConfigError("no target was acquired in the training part; hold out less")
-    heldout = heldout_batches(samples, normalizers, network.margin_px, network.stride)
+    heldout = heldout_batches(samples, normalizers, network)
     budget = Budget.of(config, sampler.pixels)
     return LabelingModule(network, config, budget, sampler, tuple(heldout), roles.targets)
+
+
+def _fitting(
+    network: NetworkConfig | Isl2018Config, samples: Sequence[Sample]
+) -> NetworkConfig | Isl2018Config:
+    """The network without depths that no stack has."""
+    if isinstance(network, Isl2018Config):
+        return network
+    slots = min(network.z_slots, max(sample.planes for sample in samples))
+    return network.model_copy(update={"z_slots": slots})

@@ -46,7 +46,7 @@ def build_trainer(
             val_check_interval=every_minutes if by_time else config.validate_steps,
             check_val_every_n_epoch=None,
             num_sanity_val_steps=0,
-            gradient_clip_val=1.0,
+            gradient_clip_val=config.gradient_clip or None,
             log_every_n_steps=10,
             enable_progress_bar=False,
             enable_model_summary=False,
