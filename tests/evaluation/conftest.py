@@ -76,6 +76,10 @@ class FakeModel:
     def source_distribution(self, zyx, *, box=None):
         return None
 
+    def tile_px(self, shape_yx, planes):
+        """Two bands, so that they have to be put together."""
+        return int((shape_yx[0] * shape_yx[1] / 2) ** 0.5) + 1
+
     def distribution(self, zyx, voxel_size=None, *, box=None, ignore_voxel_size=False):
         if voxel_size is not None and voxel_size.x != 0.5 and not ignore_voxel_size:
             raise VoxelSizeError("the array: the voxel size is off")

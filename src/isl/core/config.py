@@ -92,6 +92,7 @@ PUBLISHED_TRAINING: dict[str, Any] = {
     "second_moment_decay": 0.999,
     "gradient_clip": 0.0,
     "average_decay": 0.0,
+    "validate_minutes": 10.0,
 }
 """What was published about training the network of 2018: its defaults."""
 

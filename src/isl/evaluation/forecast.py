@@ -127,17 +127,23 @@ class ModelForecaster:
             Where error panels cannot be written.
         """
         zyx = pair.truth.read(self.source, t=t)
-        predicted = self._predict(pair.truth, zyx, t, box)
         cards = [c for c in self.model.card.targets if c.name in truths]
-        indices = [self.model.card.targets.index(c) for c in cards]
-        part = predicted.map(lambda p: p[..., indices, :, :])
         truth = np.stack([truths[c.name] for c in cards]).astype(np.float32)
-        if self.panels is not None and t == 0:
-            self._write_panels(self.panels, pair.name, part, truth, cards)
-            self._write_input_panel(self.panels, pair.name, zyx, box)
-        return _forecasts(part, truth, cards)
 
-    def _predict(self, fov: Fov, zyx: NDArray[Any], t: int, box: Box) -> Distribution:
+        def predicted(part: Box) -> tuple[Distribution, NDArray[np.float32]]:
+            distribution = self._predict(pair.truth, zyx, t, part, cards)
+            return distribution, truth[(..., *part.relative_to(box).slices)]
+
+        if self.panels is not None and t == 0:
+            self._write_panels(self.panels, pair.name, *predicted(self.panels.shown(box)), cards)
+            self._write_input_panel(self.panels, pair.name, zyx, box)
+        bands = _bands(box, self.model.tile_px(box.shape, len(zyx)))
+        return _stacked([_forecasts(*predicted(band), cards) for band in bands])
+
+    def _predict(
+        self, fov: Fov, zyx: NDArray[Any], t: int, box: Box, cards: Sequence[TargetCard]
+    ) -> Distribution:
+        """Distribution of some targets, in the order of ``cards``."""
         from isl.inference.model import ARRAY
 
         try:
@@ -147,7 +153,8 @@ class ModelForecaster:
         except DataError as error:
             what = f"{fov.path}: field {fov.name}, channel '{self.source}', time point {t}"
             raise type(error)(str(error).replace(ARRAY, what, 1)) from error
-        return predicted
+        indices = [self.model.card.targets.index(c) for c in cards]
+        return predicted.map(lambda parameter: parameter[..., indices, :, :])
 
     def _write_panels(
         self,
@@ -167,6 +174,27 @@ class ModelForecaster:
         found = reconstruct_source(self.model, zyx, panels.shown(box))
         if found is not None:
             panels.write_inputs(field_name, *found)
+
+
+def _bands(box: Box, tile_px: int) -> list[Box]:
+    """Rows of a box that together hold about as many pixels as a tile, to bound memory."""
+    rows = max(1, tile_px**2 // max(1, box.shape[1]))
+    starts = range(box.y0, box.y1, rows)
+    return [Box(y0, min(y0 + rows, box.y1), box.x0, box.x1) for y0 in starts]
+
+
+def _stacked(bands: Sequence[dict[str, Forecast]]) -> dict[str, Forecast]:
+    """Forecasts of bands of rows, one below the other."""
+    return {
+        name: Forecast(
+            np.concatenate([band[name].point for band in bands]),
+            {
+                score: np.concatenate([band[name].pixelwise[score] for band in bands])
+                for score in first.pixelwise
+            },
+        )
+        for name, first in bands[0].items()
+    }
 
 
 def _forecasts(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from torch import Tensor
@@ -25,22 +25,14 @@ class Assembly:
     _first: Any = None
     _parameters: dict[str, Tensor] = field(default_factory=dict)
 
-    def add(self, place: Box, part: Distribution | None) -> None:
-        """Put in the distribution of the pixels of ``place``, as far as they are wanted."""
-        if part is None:
-            raise TypeError("there is no distribution to put in")
-        common = place.intersect(self.box)
-        rows, columns = common.relative_to(place).slices
-        cropped: Any = part.map(lambda parameter: parameter[..., rows, columns])
-        self._first = cropped if self._first is None else self._first
-        target = common.relative_to(self.box).slices
-        for each in fields(cropped):
-            found: Tensor = getattr(cropped, each.name)
-            if each.name in cropped.per_pixel:
-                if each.name not in self._parameters:
-                    shape = (*found.shape[:-2], *self.box.shape)
-                    self._parameters[each.name] = found.new_empty(shape)
-                self._parameters[each.name][(..., *target)] = found
+    def add(self, place: Box, part: Distribution) -> None:
+        """Put in the distribution of the pixels of ``place``, which lie in the box."""
+        self._first = part if self._first is None else self._first
+        for name in part.per_pixel:
+            found: Tensor = getattr(part, name)
+            if name not in self._parameters:
+                self._parameters[name] = found.new_empty(*found.shape[:-2], *self.box.shape)
+            self._parameters[name][(..., *place.relative_to(self.box).slices)] = found
 
     def whole(self) -> Distribution:
         """The distribution of all pixels of the box."""

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from isl.core.axes import Box
+from isl.core.errors import ConfigError
 from isl.data.normalization import SourceNormalizer
 from isl.inference.tiles import Grid, Tile
 from isl.models.distribution import Distribution
@@ -83,14 +84,16 @@ class Engine:
         for tile, zyx in _one_ahead(load, [tile for tile in tiles if tile.kept.size]):
             yield tile, self._predict(zyx, tile)
 
-    def reconstruct(self, zyx: NDArray[np.float32], tile: Tile) -> Distribution | None:
-        """Distribution of the planes themselves; None where the network does not learn them."""
-        if not isinstance(self.network, Isl2018Labeling):
-            return None
+    def reconstruct(self, zyx: NDArray[np.float32], tile: Tile) -> Distribution:
+        """Distribution of the planes themselves; raises where the network does not learn them."""
         source, z_position = self._inputs(zyx, tile)
-        with torch.inference_mode():
-            found = self.network.reconstruction(source, z_position)
-        return None if found is None else _part(found, tile.inside)
+        found: Distribution | None = None
+        if isinstance(self.network, Isl2018Labeling):
+            with torch.inference_mode():
+                found = self.network.reconstruction(source, z_position)
+        if found is None:
+            raise ConfigError("this network has no heads that reconstruct the source planes")
+        return _part(found, tile.inside)
 
     def _predict(self, zyx: NDArray[np.float32], tile: Tile) -> Distribution:
         """Predict the kept pixels of a tile from what was read for it."""

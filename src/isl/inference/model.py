@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -30,7 +31,7 @@ from isl.inference.model_card import (
     TrainedField,
 )
 from isl.inference.statistics import channel_names, compute_statistics, parse_statistics
-from isl.inference.tiles import Grid, Tile, plan_tiles
+from isl.inference.tiles import Grid, Tile, plan_tiles, within
 from isl.models.distribution import Distribution
 from isl.models.isl2018.labeling import Isl2018Labeling
 from isl.models.labeling import LabelingNetwork
@@ -45,6 +46,8 @@ __all__ = [
     "TargetCard",
     "TrainedField",
 ]
+
+logger = logging.getLogger(__name__)
 
 ARRAY = "the array"
 """What messages call the source that a caller gives."""
@@ -252,8 +255,7 @@ class Model:
         """
         stack, tiles = self._prepare(zyx, voxel_size, tile_px, ignore_voxel_size)
         assembly = Assembly(box or Box.of((stack.shape[1], stack.shape[2])))
-        wanted = tuple(tile for tile in tiles if tile.kept.intersect(assembly.box).size)
-        for tile, part in self._run(stack, wanted, progress):
+        for tile, part in self._run(stack, within(tiles, assembly.box), progress):
             assembly.add(tile.kept, part)
         return assembly.whole()
 
@@ -279,10 +281,9 @@ class Model:
         stack, tiles = self._prepare(zyx, None, None, True)
         normalizer = self._normalizer(stack)
         assembly = Assembly(box or Box.of((stack.shape[1], stack.shape[2])))
-        for tile in tiles:
-            if tile.kept.intersect(assembly.box).size:
-                read = normalizer.apply(stack[:, *tile.read.slices])
-                assembly.add(tile.kept, self.engine.reconstruct(read, tile))
+        for tile in within(tiles, assembly.box):
+            read = normalizer.apply(stack[:, *tile.read.slices])
+            assembly.add(tile.kept, self.engine.reconstruct(read, tile))
         return assembly.whole()
 
     def _prepare(
@@ -308,7 +309,10 @@ class Model:
         return stack, tiles
 
     def _normalizer(self, stack: NDArray[Any]) -> SourceNormalizer:
-        return measure_source_array(stack, ARRAY, self.card.source.normalization)
+        normalizer = measure_source_array(stack, ARRAY, self.card.source.normalization)
+        if normalizer.doubt:
+            logger.warning("%s", normalizer.doubt)
+        return normalizer
 
     def _run(
         self, stack: NDArray[Any], tiles: tuple[Tile, ...], progress: ProgressCallback

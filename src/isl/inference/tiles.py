@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import product
 from typing import Any
@@ -103,8 +104,8 @@ class Tile:
 
     Attributes
     ----------
-    shape_yx
-        Rows and columns of the image.
+    shape_yx, grid
+        Rows and columns of the image, and how the network covers it.
     read
         Pixels of the source that are read.
     shown
@@ -125,6 +126,7 @@ class Tile:
     """
 
     shape_yx: tuple[int, int]
+    grid: Grid
     read: Box
     shown: Box
     write: Box
@@ -158,6 +160,7 @@ class Tile:
             output = shown = grid.aligned(grown.intersect(Box.of(shape_yx)))
         return cls(
             shape_yx,
+            grid,
             _mirrored_box(shown, shape_yx),
             shown,
             write,
@@ -201,6 +204,12 @@ def _mirrored(start: int, stop: int, size: int) -> NDArray[np.int64]:
     period = max(2 * (size - 1), 1)
     inside = np.arange(start, stop) % period
     return np.minimum(inside, period - inside)
+
+
+def within(tiles: Sequence[Tile], box: Box) -> tuple[Tile, ...]:
+    """Tiles that write only the pixels of a box, which the network sees as in the whole image."""
+    parts = ((tile, tile.write.intersect(box)) for tile in tiles)
+    return tuple(Tile.around(part, t.shape_yx, t.grid) for t, part in parts if part.size)
 
 
 def plan_tiles(
