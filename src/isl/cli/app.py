@@ -36,9 +36,13 @@ _COMMANDS = (
     ("demo", LOOK, "Predict a small scene that needs no data, and evaluate the prediction."),
     ("simulate", LOOK, "Write a synthetic scene to try things on."),
     ("download", LOOK, "Fetch the published images and weights of 2018."),
+    ("import-checkpoint", LOOK, "Make a model file of the weights published in 2018."),
 )
 for _order, (_name, _group, _help) in enumerate(_COMMANDS):
-    app.command(f"isl.cli.{_name}:{_name}", name=_name, group=_group, help=_help, sort_key=_order)
+    _module = _name.replace("-", "_")
+    app.command(
+        f"isl.cli.{_module}:{_module}", name=_name, group=_group, help=_help, sort_key=_order
+    )
 
 
 def run(words: Sequence[str] | None = None) -> int:

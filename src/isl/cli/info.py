@@ -137,7 +137,8 @@ def show_card(card: ModelCard, path: Path) -> None:
     settings = {name: value for name, value in card.training.items() if name != "network"}
     _show_section("training", settings)
     _show_section("provenance", card.provenance.model_dump())
-    say("trained on")
+    if card.trained_on:
+        say("trained on")
     for field in card.trained_on[:ROWS]:
         say(f"  {field.name}  {field.path}")
     _say_more(len(card.trained_on))
@@ -157,7 +158,7 @@ def _show_targets(card: ModelCard) -> None:
 
 
 def _show_section(title: str, facts: Mapping[str, Any]) -> None:
-    if title:
+    if title and facts:
         say(title)
     nested = {name: value for name, value in facts.items() if isinstance(value, Mapping)}
     for name, value in facts.items():

@@ -9,9 +9,11 @@ from cyclopts import Parameter
 
 from isl.cli.console import BadFields, progress_bar, say
 from isl.cli.flags import Names, Output, Overwrite, Pattern, Source, Switch, split_names
+from isl.core.config import Border, Stitching
 
 if TYPE_CHECKING:
     from isl.inference.predict import PredictSummary
+    from isl.inference.single_pass import SinglePassDifference
 
 
 def predict(
@@ -22,6 +24,8 @@ def predict(
     output: Output,
     statistics: Annotated[Names | None, Parameter(negative="")] = None,
     source: Source = None,
+    stitching: Stitching | None = None,
+    border: Border = "reflect",
     tile_px: int | None = None,
     dtype: str = "float32",
     overwrite: Overwrite = False,
@@ -33,7 +37,7 @@ def predict(
     Parameters
     ----------
     model
-        Model file, written by 'isl train'.
+        Model file, written by 'isl train' or 'isl import-checkpoint'.
     path
         Image file, folder, plate or table of files.
     output
@@ -42,6 +46,14 @@ def predict(
         What to write of each pixel's distribution: median, mean, mode, std, nonzero (probability of
         a value above the darkest), entropy (0 certain, 1 uniform), quantiles such as
         q0.05; separated by commas. The median by default.
+    stitching
+        How the published network of 2018 covers an image. Dense (its default): what the published
+        program computes, several times as fast. Patches: as it was published, patch by patch.
+        Single-pass: fastest, and slightly different; how much is measured and said.
+    border
+        Reflect: every pixel is predicted, the image being mirrored at its border. Valid: only the
+        whole blocks of 128 pixels that the published program predicts; the rest is NaN, in
+        integer types 0. For the network of 2018.
     tile_px
         Side of a tile in pixels; smaller needs less memory.
     dtype
@@ -63,6 +75,8 @@ def predict(
             output,
             source=source,
             statistics=split_names(statistics) or ("median",),
+            stitching=stitching,
+            border=border,
             tile_px=tile_px,
             dtype=dtype,
             overwrite=overwrite,
@@ -77,11 +91,42 @@ def predict(
 def closing_lines(
     summary: PredictSummary, targets: tuple[str, ...], bad: BadFields | None = None
 ) -> str:
-    """Say in one or two lines what was predicted, how fast and where it is."""
+    """Say what was predicted, how fast and where it is, and what the reader should know of it."""
     count = len(summary.fields)
     what = f"field {summary.fields[0]}" if count == 1 else f"{count} fields"
     line = (
         f"predicted {', '.join(targets)} of {what} in {summary.seconds:.1f} s "
         f"({summary.megapixels_per_second:.2f} megapixels/s): {summary.path}"
     )
-    return "\n".join(part for part in (line, bad.summary() if bad else "") if part)
+    lines = (
+        line,
+        *valid_lines(summary),
+        "" if summary.single_pass is None else single_pass_line(summary.single_pass),
+        *summary.notes,
+        bad.summary() if bad else "",
+    )
+    return "\n".join(part for part in lines if part)
+
+
+def valid_lines(summary: PredictSummary) -> tuple[str, ...]:
+    """Say which part of the fields was predicted, where it is not all."""
+    if not summary.valid:
+        return ()
+    first = summary.valid[0]
+    where = f"rows {first.y0}-{first.y1 - 1} and columns {first.x0}-{first.x1 - 1}"
+    if len(set(summary.valid)) > 1:
+        where = f"{where} of field {summary.fields[0]}, others according to their size"
+    return (
+        f"predicted are {where}; the border around is NaN, or 0 in an integer type, which "
+        "'isl evaluate' would take for a prediction",
+    )
+
+
+def single_pass_line(difference: SinglePassDifference) -> str:
+    """Say how far a single pass is from what the published program computes."""
+    sample = difference.sample
+    return (
+        f"single pass: on {sample.shape[0]} x {sample.shape[1]} px in the middle of the first "
+        f"field it differs from dense inference by {difference.mean_percent:.2f} % of the "
+        f"prediction's range in the mean and {difference.largest_percent:.2f} % at most"
+    )

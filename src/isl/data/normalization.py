@@ -33,6 +33,7 @@ RECIPES: dict[Normalization, str] = {
 _PUBLISHED_STD = 0.125
 _PUBLISHED_SOURCE_MEAN = 0.5
 _PUBLISHED_TARGET_MEAN = 0.25
+_MOST_FROM_PUBLISHED_MEAN = 0.2
 
 _BAND_ROWS = 64
 _MOST_PIXELS_PER_PLANE = 1 << 22
@@ -51,11 +52,14 @@ class SourceNormalizer:
         mean and its standard deviation.
     clipped
         Whether the result is clipped to 0..1.
+    doubt
+        Why the result may not be what the network expects; empty where nothing speaks against it.
     """
 
     offset: float
     scale: float
     clipped: bool = False
+    doubt: str = ""
 
     def apply(self, zyx: NDArray[Any]) -> NDArray[np.float32]:
         """Normalised pixels, float32, in the shape given."""
@@ -183,7 +187,8 @@ def _normalizer(
         )
     std = float(np.sqrt(variance))
     if recipe == "full-range":
-        return SourceNormalizer(0.0, _full_range(dtype, mean, what), clipped=True)
+        largest = _full_range(dtype, mean, what)
+        return SourceNormalizer(0.0, largest, clipped=True, doubt=_doubt(mean / largest, what))
     if recipe == "published":
         scale = std / _PUBLISHED_STD
         return SourceNormalizer(mean - _PUBLISHED_SOURCE_MEAN * scale, scale, clipped=True)
@@ -200,6 +205,17 @@ def _full_range(dtype: np.dtype[Any], mean: float, what: str) -> float:
             f"point images do not have, and their mean is {mean:g}; bring them to 0..1"
         )
     return 1.0
+
+
+def _doubt(mean: float, what: str) -> str:
+    """Why images that were only divided may be none of those that the recipe is meant for."""
+    if abs(mean - _PUBLISHED_SOURCE_MEAN) <= _MOST_FROM_PUBLISHED_MEAN:
+        return ""
+    return (
+        f"{what}: divided by the largest value of its type the source has mean {mean:.2f}, but the "
+        f"published images have {_PUBLISHED_SOURCE_MEAN}; predictions may then mean nothing: use "
+        "a model that normalises images itself (isl import-checkpoint --normalization published)"
+    )
 
 
 def target_normalizer(

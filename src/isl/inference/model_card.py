@@ -59,7 +59,7 @@ class Provenance(Config):
     version: str
     """Version of this program."""
     date: str
-    """Day and time of the training, ISO 8601."""
+    """Day and time of the training, or of the import, ISO 8601."""
     torch: str
     """Version of PyTorch."""
     steps: Annotated[int, Field(ge=0)]
@@ -68,6 +68,8 @@ class Provenance(Config):
     """Minutes spent training."""
     seed: int
     """Seed of weights, patches and augmentation."""
+    imported_from: str | None = None
+    """Checkpoint of another program that the weights were taken from."""
 
 
 class ModelCard(Config):

@@ -9,18 +9,21 @@ from pathlib import Path
 
 import numpy as np
 
+from isl.core.axes import Box
 from isl.core.config import Border, Stitching
 from isl.core.errors import ChannelError, DamagedFileError, DataError, IslError, OutputError
 from isl.core.progress import Progress, ProgressCallback, silent
-from isl.data.normalization import measure_source
+from isl.data.normalization import SourceNormalizer, measure_source
 from isl.inference.engine import placed
 from isl.inference.jobs import Job, find_source, output_field, provenance
 from isl.inference.model import Model
+from isl.inference.single_pass import SinglePassDifference, measure_single_pass
 from isl.inference.statistics import Statistic, compute_statistics, parse_statistics
 from isl.inference.tiles import Grid, Tile, plan_tiles
 from isl.io.fov import Fov
 from isl.io.output import FieldWriter, Output, create_output, output_path
 from isl.io.provenance import is_prediction
+from isl.models.isl2018.labeling import Isl2018Labeling
 
 BAD_FIELD = (DataError, DamagedFileError, ChannelError)
 """Errors that concern one field and leave the others alone."""
@@ -50,11 +53,17 @@ class PredictSummary:
     bad
         Fields left out, with the reason.
     notes
-        Which channels were guessed to be the source, and why; each once.
+        Which channels were guessed to be the source, and why; sources that may not be what the
+        network expects; each once.
     pixels
         Pixels predicted, time points included, targets not.
     seconds
         Wall time.
+    valid
+        Part of each field that was predicted with border ``"valid"``; empty with ``"reflect"``.
+    single_pass
+        How far a single pass is from the dense prediction, where that was asked for; measured in
+        the middle of the first field.
     """
 
     path: Path
@@ -63,6 +72,8 @@ class PredictSummary:
     notes: tuple[str, ...]
     pixels: int
     seconds: float
+    valid: tuple[Box, ...] = ()
+    single_pass: SinglePassDifference | None = None
 
     @property
     def megapixels_per_second(self) -> float:
@@ -82,6 +93,7 @@ class _Run:
     on_bad: OnBad | None
     bad: list[BadField] = field(default_factory=list)
     done: list[Job] = field(default_factory=list)
+    doubts: list[str] = field(default_factory=list)
     tiles_done: int = 0
     tiles_total: int = 0
 
@@ -92,23 +104,32 @@ class _Run:
         self.bad.append(BadField(name, str(error)))
         self.on_bad(name, error)
 
+    def grid(self, fov: Fov) -> Grid:
+        """How the network covers a field."""
+        return Grid.of(self.model.network, (fov.size_y, fov.size_x), self.border)
+
+    def box(self, fov: Fov) -> Box:
+        """Part of a field that is predicted."""
+        return self.grid(fov).valid or fov.box
+
     def tiles(self, job: Job, chunk_yx: tuple[int, int]) -> tuple[Tile, ...]:
         """Tiles of one time point of a field."""
-        network, fov = self.model.network, job.fov
+        fov = job.fov
         shape_yx = (fov.size_y, fov.size_x)
         tile_px = self.tile_px
         if tile_px is None:
             tile_px = self.model.tile_px(shape_yx, fov.channel(job.source).planes)
-        grid = Grid.of(network, shape_yx, self.border)
-        return plan_tiles(shape_yx, tile_px, grid, chunk_yx)
+        return plan_tiles(shape_yx, tile_px, self.grid(fov), chunk_yx)
 
     def predict(self, job: Job, writer: FieldWriter) -> None:
         """Predict all time points of a field."""
-        targets, recipe = self.model.card.targets, self.model.card.source.normalization
+        targets = self.model.card.targets
         tiles = self.tiles(job, writer.chunk_yx)
         nothing = np.empty((len(self.statistics) * len(targets), 0, 0), np.float32)
         for t in range(job.fov.size_t):
-            normalizer = measure_source(job.fov, job.source, t, recipe)
+            normalizer = self.normalizer(job, t)
+            if normalizer.doubt:
+                self.doubts.append(normalizer.doubt)
             for tile in tiles:
                 if not tile.kept.size:
                     writer.write(t, tile.write, placed(tile, nothing))
@@ -118,6 +139,25 @@ class _Run:
                 cyx = compute_statistics(distribution, self.statistics, targets).numpy()
                 writer.write(t, tile.write, placed(tile, cyx))
                 self.advance(1, job.fov.name)
+
+    def normalizer(self, job: Job, t: int) -> SourceNormalizer:
+        """Normaliser of one time point of a field."""
+        return measure_source(job.fov, job.source, t, self.model.card.source.normalization)
+
+    def compare_single_pass(self) -> SinglePassDifference | None:
+        """Measure what a single pass costs in the first field; None where it is not used."""
+        network = self.model.network
+        if not isinstance(network, Isl2018Labeling) or network.stitching != "single-pass":
+            return None
+        job = self.done[0]
+        shape_yx = (job.fov.size_y, job.fov.size_x)
+        return measure_single_pass(self.model, shape_yx, job.read(0), self.normalizer(job, 0))
+
+    def notes(self) -> tuple[str, ...]:
+        """Guessed sources, each once, and the first of the doubts about images."""
+        guesses = dict.fromkeys(job.note for job in self.done if job.note)
+        more = f" ({len(self.doubts) - 1} more such images)" if len(self.doubts) > 1 else ""
+        return (*guesses, *(f"{doubt}{more}" for doubt in self.doubts[:1]))
 
     def advance(self, tiles: int, name: str) -> None:
         """Report finished tiles."""
@@ -201,13 +241,16 @@ def predict_fovs(
         output, fields, dtype=dtype, overwrite=overwrite, attributes=provenance(model.card, wanted)
     ) as result:
         _predict_jobs(run, jobs, result)
+    boxes = tuple(run.box(job.fov) for job in run.done)
     return PredictSummary(
         result.path,
         tuple(job.fov.name for job in run.done),
         tuple(run.bad),
-        tuple(dict.fromkeys(job.note for job in run.done if job.note)),
-        sum(job.fov.size_t * job.fov.box.size for job in run.done),
+        run.notes(),
+        sum(job.fov.size_t * box.size for job, box in zip(run.done, boxes, strict=True)),
         time.perf_counter() - start,
+        boxes if border == "valid" else (),
+        run.compare_single_pass(),
     )
 
 
@@ -270,7 +313,7 @@ def _check_fields(
             job = find_source(run.model.card, fov, source)
             if not ignore_voxel_size:
                 run.model.check_voxel_size(fov.voxel_size, f"{fov.path}: field {fov.name}")
-            Grid.of(run.model.network, (fov.size_y, fov.size_x), run.border)
+            run.grid(fov)
             jobs.append(job)
         except BAD_FIELD as error:
             run.refuse(fov.name, error)
