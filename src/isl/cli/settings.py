@@ -80,11 +80,16 @@ def _flag(field: FieldInfo) -> Any:
     """Type and help of one flag."""
     kind = _plain_type(field.annotation)
     text = " ".join((field.description or "").split())
+    extra = field.json_schema_extra
+    flag = str(extra["flag"]) if isinstance(extra, dict) and "flag" in extra else None
     if isinstance(field.default, BaseModel):
         return Annotated[kind, Parameter(help=text, group=SETTINGS)]
     if field.default is not None:
         text += f" [default: {_text(field.default)}]"
-    return Annotated[kind, Parameter(help=text, group=SETTINGS, negative=_negative(kind))]
+    negative = _negative(kind)
+    if flag is not None:
+        return Annotated[kind, Parameter(name=flag, help=text, group=SETTINGS, negative=negative)]
+    return Annotated[kind, Parameter(help=text, group=SETTINGS, negative=negative)]
 
 
 def _plain_type(annotation: Any) -> Any:
@@ -94,6 +99,8 @@ def _plain_type(annotation: Any) -> Any:
         return _plain_type(args[0])
     if origin in (typing.Union, types.UnionType):
         models = _models(annotation)
+        if any(get_origin(a) is tuple for a in args):
+            return list[str]
         return flags_of(*models) if models else _plain_type(next(a for a in args if a is not _NONE))
     if origin is tuple:
         return list[str]

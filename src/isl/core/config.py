@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 Positive = Annotated[int, Field(gt=0)]
 NonNegative = Annotated[float, Field(ge=0)]
@@ -102,10 +102,14 @@ _PUBLISHED_INPUT_PX, _PUBLISHED_OUTPUT_PX = 250, 8
 class TrainConfig(Config):
     """Everything that decides what a training run does."""
 
-    source: str | None = None
-    """Name of the transmitted-light channel; guessed with a printed reason where not given."""
+    source: str | tuple[str, ...] | None = None
+    """Name of the transmitted-light channel; guessed with a printed reason where not given. Several
+    names where fields call it differently and each has one of them."""
     targets: tuple[str, ...] | None = None
     """Names of the fluorescence channels to learn; guessed where not given."""
+    mean_targets: tuple[str, ...] = ()
+    """Targets that are the mean of channels, such as
+    NEURITE_CONFOCAL=MAP2_CONFOCAL+NFH_CONFOCAL; absent where one of the channels is."""
     target_projection: Literal["max", "mean", "middle"] = "max"
     """How a target with several planes becomes one image."""
 
@@ -181,6 +185,13 @@ class TrainConfig(Config):
     network: Annotated[NetworkConfig | Isl2018Config, Field(discriminator="name")] = NetworkConfig()
     """Kind and size of the network."""
 
+    start_from: Annotated[str | None, Field(json_schema_extra={"flag": "--from"})] = None
+    """Model file whose weights training starts from; its network, where none is given."""
+    restore_inputs: bool = True
+    """Take over the first layer of that model too, where it fits."""
+    restore_heads: bool = True
+    """Take over the heads of that model too, for targets of the same name."""
+
     seed: Annotated[int, Field(ge=0)] = 0
     """Seed of weights, patches, augmentation and dropout."""
     accelerator: str = "auto"
@@ -202,6 +213,25 @@ class TrainConfig(Config):
         if len(given) > 1:
             raise ValueError(f"give one budget, not {' and '.join(given)}")
         return self
+
+    @field_validator("source")
+    @classmethod
+    def _one_name_is_no_list(cls, source: str | tuple[str, ...] | None) -> Any:
+        return source[0] if isinstance(source, tuple) and len(source) == 1 else source
+
+    @model_validator(mode="after")
+    def _means_have_parts(self) -> Self:
+        for text in self.mean_targets:
+            name, _, parts = text.partition("=")
+            if not name or len([part for part in parts.split("+") if part]) < 2:
+                raise ValueError(f"mean_targets: '{text}' is not of the form NAME=CHANNEL+CHANNEL")
+        return self
+
+    @property
+    def means(self) -> dict[str, tuple[str, ...]]:
+        """Channels whose mean each of the `mean_targets` is."""
+        parts = (text.partition("=") for text in self.mean_targets)
+        return {name: tuple(channels.split("+")) for name, _, channels in parts}
 
     @model_validator(mode="before")
     @classmethod

@@ -9,8 +9,12 @@ from isl.core.axes import VoxelSize
 from isl.core.config import TrainConfig
 from isl.core.errors import ChannelError, DataError, IslError, VoxelSizeError
 from isl.data.samples import OnBad
+from isl.io.derived import with_mean_channel, with_one_name
 from isl.io.fov import Fov
 from isl.io.roles import Roles, check_fov, find_roles
+
+COMMON_SOURCE = "TRANSMISSION"
+"""Name of the source where fields call it differently."""
 
 MOST_VOXEL_SIZE_DIFFERENCE = 0.2
 """Largest relative difference in y or x between the voxel sizes of fields trained on together."""
@@ -38,7 +42,9 @@ def choose_fields(
     DataError
         Where no field is left; `VoxelSizeError` for a field of another magnification.
     """
-    roles = find_roles(fovs, config.source, config.targets)
+    fovs = _prepared(fovs, config, on_bad)
+    source = COMMON_SOURCE if isinstance(config.source, tuple) else config.source
+    roles = find_roles(fovs, source, config.targets)
     if not roles.targets:
         raise ChannelError("there is no target to learn; name fluorescence channels with --targets")
     common = common_voxel_size(fovs)
@@ -57,6 +63,26 @@ def choose_fields(
     if not usable:
         raise DataError(f"none of {len(fovs)} fields can be trained on, see above")
     return tuple(usable), roles
+
+
+def _prepared(fovs: Sequence[Fov], config: TrainConfig, on_bad: OnBad | None) -> tuple[Fov, ...]:
+    """Fields with the channels that the settings speak of."""
+    prepared = []
+    for fov in fovs:
+        try:
+            for name, parts in config.means.items():
+                fov = with_mean_channel(fov, name, parts)
+            if isinstance(config.source, tuple):
+                fov = with_one_name(fov, config.source, COMMON_SOURCE)
+        except IslError as error:
+            if on_bad is None or len(fovs) == 1:
+                raise
+            on_bad(fov.name, error)
+        else:
+            prepared.append(fov)
+    if not prepared:
+        raise DataError(f"none of {len(fovs)} fields can be trained on, see above")
+    return tuple(prepared)
 
 
 def common_voxel_size(fovs: Sequence[Fov]) -> VoxelSize:

@@ -44,6 +44,8 @@ class TrainingPlan:
         Measured on this machine.
     run_folder
         Where checkpoints, logs and previews go.
+    start
+        Which weights are taken over from another model; empty for random ones.
     """
 
     roles: Roles
@@ -57,6 +59,7 @@ class TrainingPlan:
     budget: Budget
     seconds_per_step: float
     run_folder: Path
+    start: str = ""
 
     @property
     def minutes(self) -> float:
@@ -77,6 +80,7 @@ class TrainingPlan:
             for name, count in zip(self.roles.targets, self.fields_with_target, strict=True)
         )
         planes = " or ".join(str(n) for n in self.planes)
+        start = (f"start     {self.start}",) if self.start else ()
         return (
             f"source    {self.roles.source}, {planes} {'plane' if planes == '1' else 'planes'}",
             f"targets   {targets}",
@@ -84,6 +88,7 @@ class TrainingPlan:
             f"fields    {self.fields}, {self.train_pixels / 1e6:.3g} megapixels to train on",
             f"held out  {self.split.holdout} ({self.split.reason}), {self._heldout_text()}",
             f"network   {self.parameters / 1e6:.2f} million parameters",
+            *start,
             f"budget    {self.budget}: about {self.minutes:.1f} minutes, {self.steps} steps of "
             f"{self.seconds_per_step:.2f} s",
             f"run       {self.run_folder} (checkpoints, logs, previews)",
@@ -101,6 +106,7 @@ def make_plan(
     roles: Roles,
     split: Split,
     run_folder: Path,
+    start: str = "",
 ) -> TrainingPlan:
     """Work out the plan of a run; measures the time of a step on a copy of the network."""
     counts = [
@@ -118,6 +124,7 @@ def make_plan(
         budget=module.budget,
         seconds_per_step=_seconds_per_step(module),
         run_folder=run_folder,
+        start=start,
     )
 
 

@@ -17,7 +17,7 @@ from isl.data.published_augmentation import build_augmentation
 from isl.data.samples import ArrayCache, OnBad, Sample, load_samples, measure_targets
 from isl.data.splits import Split, split_fovs
 from isl.inference.model import Model
-from isl.inference.model_file import save_model
+from isl.inference.model_file import load_model, save_model
 from isl.io.fov import Fov
 from isl.io.roles import Roles
 from isl.models.build import build_labeling_network
@@ -27,6 +27,7 @@ from isl.training.fields import choose_fields, common_voxel_size
 from isl.training.heldout import heldout_batches
 from isl.training.module import LabelingModule
 from isl.training.plan import TrainingPlan, make_plan
+from isl.training.restore import restore_weights
 from isl.training.run_folder import RunFolder, check_output, kept_if_of_use, prepare_folder
 from isl.training.trainer import build_trainer, fit
 
@@ -76,22 +77,47 @@ def train(
     output = Path(output)
     folder = RunFolder.of(output)
     check_output(output, folder, resume, overwrite)
+    old = None if config.start_from is None else load_model(config.start_from)
+    config = _with_network_of(old, config)
     usable, roles = choose_fields(fovs, config, on_bad)
     with ArrayCache(config.cache_gb * 1e9) as cache:
         samples, split = _load(usable, roles, config, cache, progress, on_bad)
         normalizers = measure_targets(samples, roles.targets, config.normalization)
         module = _build_module(samples, normalizers, roles, config)
+        start = _start(module, old, roles, config)
         trainer = build_trainer(module, config, folder, roles.targets, progress)
         with kept_if_of_use(folder):
             prepare_folder(folder, config, resume)
             if announce is not None:
-                announce(make_plan(module, samples, roles, split, folder.path))
+                announce(make_plan(module, samples, roles, split, folder.path, start))
             fit(trainer, module, folder, resume)
             voxel_size = common_voxel_size(usable)
             card = make_card(usable, samples, roles, split, normalizers, voxel_size, module, config)
             model = Model(card, module.network.eval())
             save_model(model, output, overwrite=overwrite or resume)
     return model
+
+
+def _with_network_of(old: Model | None, config: TrainConfig) -> TrainConfig:
+    """Settings with the network of the model to start from, where they name none."""
+    if old is None or "network" in config.model_fields_set:
+        return config
+    given = config.model_dump(exclude_unset=True)
+    return TrainConfig.model_validate(given | {"network": old.card.network.model_dump()})
+
+
+def _start(module: LabelingModule, old: Model | None, roles: Roles, config: TrainConfig) -> str:
+    """Take over the weights to start from, and say which; empty where none are."""
+    if old is None:
+        return ""
+    restored = restore_weights(
+        module.network,
+        roles.targets,
+        old,
+        inputs=config.restore_inputs,
+        heads=config.restore_heads,
+    )
+    return f"{config.start_from}: {restored}"
 
 
 def _load(
@@ -132,7 +158,7 @@ def _build_module(
     config: TrainConfig,
 ) -> LabelingModule:
     torch.manual_seed(config.seed)
-    network = build_labeling_network(_fitting(config.network, samples), roles.targets)
+    network = build_labeling_network(_fitting(config, samples), roles.targets)
     augmentation = build_augmentation(config)
     sampler = PatchSampler(
         samples,
@@ -149,11 +175,10 @@ def _build_module(
     return LabelingModule(network, config, budget, sampler, tuple(heldout), roles.targets)
 
 
-def _fitting(
-    network: NetworkConfig | Isl2018Config, samples: Sequence[Sample]
-) -> NetworkConfig | Isl2018Config:
-    """The network without depths that no stack has."""
-    if isinstance(network, Isl2018Config):
+def _fitting(config: TrainConfig, samples: Sequence[Sample]) -> NetworkConfig | Isl2018Config:
+    """The network without depths that no stack has; as it was where it is taken over."""
+    network = config.network
+    if isinstance(network, Isl2018Config) or config.start_from is not None:
         return network
     slots = min(network.z_slots, max(sample.planes for sample in samples))
     return network.model_copy(update={"z_slots": slots})

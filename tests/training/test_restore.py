@@ -1,0 +1,96 @@
+import pytest
+import torch
+from test_run import TINY, field
+
+from isl.core.config import Isl2018Config, NetworkConfig, TrainConfig
+from isl.core.errors import ConfigError
+from isl.inference.model import Model
+from isl.models.build import build_labeling_network
+from isl.training.restore import restore_weights
+from isl.training.run import train
+
+SMALL = Isl2018Config(base_depth=8, planes=2, classes=4)
+DEFAULT = NetworkConfig(widths=(4, 6), blocks=(1, 1), z_slots=3)
+
+
+class Card:
+    def __init__(self, network, targets):
+        self.network, self.target_names = network, tuple(targets)
+
+
+def network(config, targets, seed):
+    torch.manual_seed(seed)
+    return build_labeling_network(config, targets)
+
+
+def old(config, targets=("A", "B")):
+    return Model(Card(config, targets), network(config, targets, 0))
+
+
+def head(model, target):
+    """Weights of the head of one target."""
+    names = model.targets if hasattr(model, "targets") else ("B", "C")
+    index = names.index(target)
+    if hasattr(model, "module"):
+        position = model.module.head_names.index(f"head/MAXPROJECT/{target}")
+        return model.module.heads[position].conv.weight
+    rows = model.head[0].weight.shape[0] // len(names)
+    return model.head[0].weight[rows * index : rows * (index + 1)]
+
+
+@pytest.mark.parametrize("config", [SMALL, DEFAULT])
+@pytest.mark.parametrize("inputs", [True, False])
+@pytest.mark.parametrize("heads", [True, False])
+def test_what_is_asked_for_is_taken_over(config, inputs, heads):
+    before = old(config)
+    new, fresh = network(config, ["B", "C"], 1), network(config, ["B", "C"], 1)
+    restored = restore_weights(new, ["B", "C"], before, inputs=inputs, heads=heads)
+    assert restored.inputs == inputs
+    assert restored.heads == (("B",) if heads else ())
+    first = (lambda n: n.module.core.projection) if config is SMALL else (lambda n: n.stem[1])
+    last = (lambda n: n.module.core.upper[13].reduce.conv) if config is SMALL else _last
+    assert torch.equal(last(new).weight, last(before.network).weight)
+    assert torch.equal(first(new).weight, first(before.network if inputs else fresh).weight)
+    if heads and config is SMALL:
+        assert torch.equal(head(new, "B"), head(before.network, "B"))
+    elif heads:
+        rows = new.head[0].weight.shape[0] // 2
+        assert torch.equal(head(new, "B"), before.network.head[0].weight[rows:])
+    else:
+        assert torch.equal(head(new, "B"), head(fresh, "B"))
+    assert torch.equal(head(new, "C"), head(fresh, "C"))
+
+
+def _last(network):
+    return network.decoder[0][0].second
+
+
+@pytest.mark.parametrize(("config", "changes"), [(SMALL, {"planes": 3}), (DEFAULT, {"z_slots": 2})])
+def test_other_planes_get_a_new_first_layer(config, changes):
+    new = network(config.model_copy(update=changes), ["A"], 1)
+    restored = restore_weights(new, ["A"], old(config))
+    assert not restored.inputs
+    assert str(restored) == ("the shared part and the heads of A; new are the first layer")
+
+
+def test_networks_that_differ_are_refused():
+    with pytest.raises(ConfigError, match="of another size"):
+        restore_weights(
+            network(Isl2018Config(base_depth=50, planes=2), ["A"], 0), ["A"], old(SMALL)
+        )
+    with pytest.raises(ConfigError, match="isl2018, but this run has default"):
+        restore_weights(network(DEFAULT, ["A"], 0), ["A"], old(SMALL))
+
+
+def test_a_run_goes_on_from_a_model_and_says_so(tmp_path):
+    first = train([field()], TrainConfig(**TINY), tmp_path / "a.isl")
+    plans = []
+    settings = {k: v for k, v in TINY.items() if k != "network"} | {"learning_rate": 1e-9}
+    config = TrainConfig(**settings, targets=("MAP2",), start_from=str(tmp_path / "a.isl"))
+    second = train([field()], config, tmp_path / "b.isl", announce=plans.append)
+    assert second.card.network == first.card.network
+    assert any("start     " in line and "heads of MAP2" in line for line in plans[0].lines())
+    torch.testing.assert_close(
+        second.network.stem[1].weight, first.network.stem[1].weight, atol=1e-5, rtol=1e-3
+    )
+    assert second.card.training["start_from"] == str(tmp_path / "a.isl")
