@@ -78,9 +78,15 @@ def test_none_holds_nothing_back():
         ("fovs:", "none named"),
         ("columns:0-99", "leaves nothing to train on"),
         ("columns:500-600", "no field reaches that far"),
-        ("half of it", "cannot read the region"),
+        ("half of it", "wells:NAME,NAME, fovs:NAME,NAME or none"),
+        ("columns:a", "cannot read the region"),
     ],
 )
 def test_impossible_rules_are_refused(rule, message):
     with pytest.raises(ConfigError, match=message):
         split_fovs([field()], rule, 8)
+
+
+def test_a_single_narrow_field_is_not_divided():
+    with pytest.raises(ConfigError, match="3 columns cannot be divided"):
+        split_fovs([field(shape=(40, 3))], None, 8)

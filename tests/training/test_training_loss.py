@@ -77,6 +77,25 @@ def test_the_truth_scores_best(weights):
         assert truth < of(*other)
 
 
+@pytest.mark.parametrize(("power", "ratio"), [(0.0, 1.0), (2.0, 16.0)])
+def test_targets_weigh_by_their_scores(power, ratio):
+    """Target 1 has four times the error of target 0."""
+    raw = torch.zeros(1, 6, 4, 4)
+    raw[:, [1, 2, 4, 5]] = -7.0
+    raw.requires_grad_()
+    target = torch.stack([torch.full((4, 4), 1.0), torch.full((4, 4), 4.0)])[None]
+
+    class Network:
+        def distribution(self, source, z_position):
+            return SplitLogistic.from_raw(raw, 2)
+
+    batch = Batch(torch.zeros(1, 1, 4, 4), torch.zeros(1, 1), target, torch.ones_like(target) > 0)
+    config = TrainConfig(squared_error_weight=0, difficulty_power=power)
+    batch_loss(Network(), batch, config).backward()
+    easy, hard = raw.grad[:, 0].abs().sum(), raw.grad[:, 3].abs().sum()
+    assert (hard / easy).item() == pytest.approx(ratio, rel=0.02)
+
+
 def test_batch_loss_asks_the_network():
     class Ramp:
         def distribution(self, source, z_position):

@@ -177,6 +177,9 @@ class TrainConfig(Config):
     """Largest norm of the gradient; 0 for no limit."""
     average_decay: Annotated[float, Field(ge=0, lt=1)] = 0.998
     """Decay of the moving average of the weights; the average is the model that is kept."""
+    difficulty_power: NonNegative = 2.0
+    """Targets weigh in the loss by their own scores to this power, so that the one predicted worst
+    is learned most; 0 treats all alike."""
     squared_error_weight: NonNegative = 0.5
     """Weight of the squared error of the mean beside the continuous ranked probability score."""
     log_score_weight: NonNegative = 0.0

@@ -66,6 +66,11 @@ def split_fovs(fovs: Sequence[Fov], holdout: str | None, margin_px: int) -> Spli
         fields = _by_name(fovs, kind, [n.strip() for n in names.split(",") if n.strip()])
     elif rule == "none":
         fields = {f.name: FieldSplit((f.box,), ()) for f in fovs}
+    elif kind not in ("columns", "rows"):
+        raise ConfigError(
+            f"cannot hold out '{rule}'; write columns:FIRST-LAST, rows:FIRST-LAST, "
+            "wells:NAME,NAME, fovs:NAME,NAME or none"
+        )
     else:
         region = parse_region(rule)
         fields = {f.name: _by_region(f, region, margin_px) for f in fovs}
@@ -87,6 +92,10 @@ def _default_rule(fovs: Sequence[Fov]) -> tuple[str, str]:
         names = sorted(f.name for f in fovs)
         return "fovs:" + ",".join(names[::-_ONE_IN]), f"one field in {_ONE_IN}"
     width = fovs[0].size_x
+    if width < 4:
+        raise ConfigError(
+            f"a single field of {width} columns cannot be divided; hold out other fields, or none"
+        )
     return f"columns:{width - width // 4}-{width - 1}", "the last quarter of the only field"
 
 

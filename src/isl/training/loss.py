@@ -21,7 +21,9 @@ def batch_loss(network: LabelingNetwork, batch: Batch, config: TrainConfig) -> T
     """Loss of a network on a batch: see `masked_score`, or `published_loss` for that of 2018."""
     if isinstance(network, Isl2018Labeling):
         return published_loss(network, batch)
-    return masked_score(predict_batch(network, batch), batch.target, batch.presence, config)
+    prediction = predict_batch(network, batch)
+    scores, acquired = target_scores(prediction, batch.target, batch.presence, config)
+    return _weighted_mean(scores, acquired, config.difficulty_power)
 
 
 def predict_batch(network: LabelingNetwork, batch: Batch) -> Distribution:
@@ -45,7 +47,22 @@ def heldout_loss(
 def masked_score(
     prediction: Distribution, target: Tensor, presence: Tensor, config: TrainConfig
 ) -> Tensor:
-    """Mean over targets of the mean score over acquired pixels.
+    """Mean over targets of their `target_scores`.
+
+    Returns
+    -------
+    Tensor
+        A scalar.  A target acquired nowhere in the batch adds nothing; without any acquired pixel
+        the loss is zero, and so are all of its gradients.
+    """
+    scores, acquired = target_scores(prediction, target, presence, config)
+    return _weighted_mean(scores, acquired, 0.0)
+
+
+def target_scores(
+    prediction: Distribution, target: Tensor, presence: Tensor, config: TrainConfig
+) -> tuple[Tensor, Tensor]:
+    """Mean score of each target over the pixels where it was acquired.
 
     The score is the continuous ranked probability score, plus shares of the squared error of the
     mean, which gives weight to bright structures, and of the log score.  All are proper (Gneiting
@@ -64,9 +81,8 @@ def masked_score(
 
     Returns
     -------
-    Tensor
-        A scalar.  A target acquired nowhere in the batch adds nothing; without any acquired pixel
-        the loss is zero, and so are all of its gradients.
+    scores, acquired
+        (C,) mean scores, 0 where there is no pixel, and (C,) bool, whether there is one.
     """
     score = prediction.crps(target)
     if config.squared_error_weight:
@@ -75,8 +91,17 @@ def masked_score(
         score = score - config.log_score_weight * prediction.log_prob(target)
     weight = presence.to(score.dtype)
     acquired = weight.sum(dim=(0, 2, 3))
-    per_target = (score * weight).sum(dim=(0, 2, 3)) / acquired.clamp(min=1.0)
-    return per_target.sum() / (acquired > 0).sum().clamp(min=1)
+    return (score * weight).sum(dim=(0, 2, 3)) / acquired.clamp(min=1.0), acquired > 0
+
+
+def _weighted_mean(scores: Tensor, acquired: Tensor, difficulty_power: float) -> Tensor:
+    """Mean over the acquired targets, weighted by their scores to a power.
+
+    An easy target that is learned along with a hard one otherwise goes on to learn the training
+    images by heart while the hard one is still learned.
+    """
+    weights = scores.detach().abs() ** difficulty_power * acquired
+    return (weights * scores).sum() / weights.sum().clamp(min=1e-12)
 
 
 def published_loss(network: Isl2018Labeling, batch: Batch) -> Tensor:
