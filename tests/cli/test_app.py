@@ -16,7 +16,17 @@ from isl.core.config import TrainConfig
 
 
 @pytest.mark.parametrize(
-    "command", [[], ["info"], ["train"], ["predict"], ["evaluate"], ["demo"], ["simulate"]]
+    "command",
+    [
+        [],
+        ["info"],
+        ["train"],
+        ["predict"],
+        ["evaluate"],
+        ["demo"],
+        ["simulate"],
+        ["import-checkpoint"],
+    ],
 )
 def test_help(command, capsys):
     assert run([*command, "--help"]) == 0

@@ -6,13 +6,22 @@ import signal
 import subprocess
 import sys
 from contextlib import contextmanager
+from dataclasses import replace
 
 import imagecodecs
 import numpy as np
 import pytest
+import tifffile
 
 from isl.cli.app import run
+from isl.cli.predict import closing_lines
+from isl.core.axes import Box
+from isl.core.config import Isl2018Config
+from isl.inference.model import Model
+from isl.inference.model_file import load_model, save_model
+from isl.inference.predict import PredictSummary
 from isl.io.open import open_fovs
+from isl.models.build import build_labeling_network
 
 
 def predict(model_path, data, output, *more):
@@ -180,3 +189,64 @@ def test_fields_of_ome_tiff_find_their_truth(model_path, two_fields, tmp_path):
     words = ["evaluate", str(tmp_path / "p"), str(two_fields), "-o", str(tmp_path / "r.html")]
     assert run(words) == 0
     assert "S2" in (tmp_path / "r.csv").read_text()
+
+
+@pytest.fixture
+def published_path(model, tmp_path):
+    """Untrained model with a tiny network of 2018."""
+    config = Isl2018Config(base_depth=8, planes=2, classes=8, reconstruction=False)
+    source = model.card.source.model_copy(update={"normalization": "published"})
+    card = model.card.model_copy(update={"network": config, "source": source})
+    network = build_labeling_network(config, card.target_names).eval()
+    save_model(Model(card, network), tmp_path / "published.isl")
+    return tmp_path / "published.isl"
+
+
+@pytest.mark.parametrize("stitching", ["dense", "patches"])
+def test_exact_ways_say_nothing_about_a_difference(stitching, published_path, tmp_path, capsys):
+    zyx = np.random.default_rng(0).integers(0, 4000, (2, 10, 12)).astype(np.uint16)
+    tifffile.imwrite(tmp_path / "phase.tif", zyx, imagej=True, metadata={"axes": "ZYX"})
+    words = ("--stitching", stitching, "--statistics", "mean")
+    assert predict(published_path, tmp_path / "phase.tif", tmp_path / "p.zarr", *words) == 0
+    assert "single pass" not in capsys.readouterr().out
+    (fov,) = open_fovs(tmp_path / "p.zarr")
+    expected = load_model(published_path).predict(zyx, statistics=("mean",))
+    np.testing.assert_allclose(fov.read("NUCLEI mean")[0], expected["NUCLEI mean"], rtol=1e-4)
+
+
+def test_a_single_pass_prints_its_difference(published_path, scene_dir, tmp_path, capsys):
+    words = ("--stitching", "single-pass")
+    assert predict(published_path, scene_dir, tmp_path / "p.zarr", *words) == 0
+    line = capsys.readouterr().out.splitlines()[1]
+    assert line.startswith("single pass: on 80 x 96 px in the middle of the first field")
+    assert "% of the prediction's range in the mean" in line
+
+
+def test_a_valid_border_is_too_large_for_a_small_image(published_path, scene_dir, tmp_path, capsys):
+    assert predict(published_path, scene_dir, tmp_path / "p.zarr", "--border", "valid") == 2
+    assert "378 px" in capsys.readouterr().err
+    assert not (tmp_path / "p.zarr").exists()
+
+
+@pytest.mark.parametrize("flags", [["--stitching", "dense"], ["--border", "valid"]])
+def test_other_networks_refuse_what_is_for_the_published_one(
+    flags, model_path, scene_dir, tmp_path, capsys
+):
+    assert predict(model_path, scene_dir, tmp_path / "p.zarr", *flags) == 2
+    assert "leave" in capsys.readouterr().err
+    assert not (tmp_path / "p.zarr").exists()
+
+
+@pytest.mark.parametrize("flags", [["--stitching", "sparse"], ["--border", "zero"]])
+def test_unknown_ways_are_usage_errors(flags, model_path, scene_dir, tmp_path, capsys):
+    assert predict(model_path, scene_dir, tmp_path / "p.zarr", *flags) == 2
+    assert "Choose from" in " ".join(capsys.readouterr().err.split())
+
+
+def test_a_valid_border_says_what_was_predicted(tmp_path):
+    boxes = (Box(121, 249, 121, 377), Box(121, 249, 121, 377))
+    summary = PredictSummary(tmp_path, ("a", "b"), (), (), 2 * boxes[0].size, 1.0, boxes)
+    line = closing_lines(summary, ("DAPI",)).splitlines()[1]
+    assert line.startswith("predicted are rows 121-248 and columns 121-376; the border around")
+    other = replace(summary, valid=(boxes[0], Box(121, 377, 121, 377)))
+    assert "columns 121-376 of field a, others according to" in closing_lines(other, ("DAPI",))

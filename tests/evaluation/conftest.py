@@ -100,7 +100,9 @@ def make_card(holdout=None, trained_on=()):
         source=SimpleNamespace(name="phase", normalization="standard"),
         holdout=holdout,
         trained_on=tuple(SimpleNamespace(name=n, path="elsewhere") for n in trained_on),
-        provenance=SimpleNamespace(date="2026-01-01", steps=7, minutes=2.0, version="0.1.0"),
+        provenance=SimpleNamespace(
+            date="2026-01-01", steps=7, minutes=2.0, version="0.1.0", imported_from=None
+        ),
     )
 
 

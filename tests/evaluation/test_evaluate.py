@@ -20,6 +20,7 @@ from isl.core.errors import (
 from isl.core.region import parse_region
 from isl.evaluation.evaluate import evaluate_model, evaluate_prediction
 from isl.evaluation.panel_folder import PanelFolder
+from isl.evaluation.panels import bordered_images
 from isl.evaluation.scores import otsu_foreground, pearson_r
 from isl.evaluation.tables import ALL_FIELDS
 from isl.models.categorical import Categorical
@@ -132,6 +133,25 @@ def test_nan_truth_does_not_count_and_is_reported(scene):
     assert evaluation.score("DAPI", "pearson_r").pixels == 86 * 128 - 1
     assert any("1280 pixels without truth" in note for note in evaluation.notes)
     assert any("1 pixels not predicted" in note for note in evaluation.notes)
+
+
+def test_a_border_that_was_not_predicted_does_not_count(scene):
+    truth = scene.truth()
+    prediction = scene.prediction(truth)
+    for image in prediction.values():
+        image[:, :16] = image[:, 80:] = image[:, :, :20] = image[:, :, 120:] = np.nan
+    evaluation = evaluate_one(scene, truth, prediction)
+    inner = (slice(16, 80), slice(20, 120))
+    expected = pearson_r(prediction["DAPI"][0][inner], truth["DAPI"][0][inner].astype(np.float32))
+    row = evaluation.score("DAPI", "pearson_r")
+    assert row.value == pytest.approx(expected.value)
+    assert row.pixels == 64 * 100
+    assert evaluation.score("DAPI", "ssim").pixels == 58 * 94
+    assert evaluation.score("DAPI", "best_plane_r").pixels == 64 * 100
+    assert evaluation.score("DAPI", "coverage_95").value == pytest.approx(0.95, abs=0.02)
+    lost = 96 * 128 - 64 * 100
+    assert f"field A4, DAPI: {lost} pixels not predicted (NaN)" in evaluation.notes
+    assert all(np.isfinite(i).all() for p in evaluation.pictures for i in bordered_images(p.row))
 
 
 @pytest.mark.parametrize("value", [np.nan, 5.0])
@@ -265,6 +285,18 @@ def test_model_has_all_scores(scene):
     )
     assert evaluation.score("DAPI", "crps").value == pytest.approx(0.56 * 0.3, rel=0.1)
     assert "m.isl, trained 2026-01-01 for 7 steps" in dict(evaluation.facts)["Model"]
+
+
+def test_an_imported_model_says_so(scene):
+    truth = scene.truth()
+    model = scene.model(truth)
+    model.card.provenance.imported_from = "checkpoints/model.ckpt-7"
+    model.card.source.normalization = "full-range"
+    evaluation = evaluate_model(model, [scene.fov("A4", truth)], name="m.isl")
+    facts = dict(evaluation.facts)
+    assert "imported 2026-01-01 from checkpoints/model.ckpt-7 (after 7 steps)" in facts["Model"]
+    assert "largest value" in facts["Source normalisation"]
+    assert facts["Unit of log score and CRPS"].startswith("range of image values")
 
 
 def test_model_is_scored_on_what_was_held_out(scene):

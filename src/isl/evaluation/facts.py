@@ -22,20 +22,31 @@ _LIBRARIES = ("in-silico-labeling", "numpy", "scikit-image")
 
 def model_facts(card: ModelCard, name: str) -> list[Fact]:
     """Model, its training and its normalisation."""
-    made = card.provenance
+    unit = "standard deviation of the target in the training images"
+    if card.source.normalization != "standard":
+        unit = "range of image values that the network calls 0 to 1"
     return [
-        (
-            "Model",
-            f"{name}, trained {made.date} for {made.steps} steps ({made.minutes:.1f} minutes) by "
-            f"version {made.version}; held out: {card.holdout or 'nothing'}",
-        ),
+        ("Model", f"{name}, {_origin(card)}"),
         ("Source normalisation", RECIPES[card.source.normalization]),
         (
             "Unit of log score and CRPS",
-            "standard deviation of the target in the training images: "
-            + ", ".join(f"{t.name} {t.scale:.4g}" for t in card.targets),
+            f"{unit}: " + ", ".join(f"{t.name} {t.scale:.4g}" for t in card.targets),
         ),
     ]
+
+
+def _origin(card: ModelCard) -> str:
+    made = card.provenance
+    if made.imported_from is not None:
+        steps = f"after {made.steps} steps" if made.steps else "after an unknown number of steps"
+        return (
+            f"imported {made.date} from {made.imported_from} ({steps}) by version {made.version}; "
+            "what it was trained on is not known"
+        )
+    return (
+        f"trained {made.date} for {made.steps} steps ({made.minutes:.1f} minutes) by version "
+        f"{made.version}; held out: {card.holdout or 'nothing'}"
+    )
 
 
 def computed_on(scored: Sequence[FieldScores]) -> list[Fact]:
