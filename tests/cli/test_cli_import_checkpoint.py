@@ -59,6 +59,7 @@ def test_an_imported_model_is_shown_and_predicts(checkpoint, scene_dir, tmp_path
     shown = capsys.readouterr().out
     assert "source: TRANSMISSION (kind unknown), 2 planes" in shown
     assert "voxel size: unknown" in shown
+    assert "held out: not known" in shown
     assert "base_depth: 10" in shown
     assert "model.ckpt-1200" in shown
     assert "trained on" not in shown

@@ -126,11 +126,12 @@ def show_card(card: ModelCard, path: Path) -> None:
     say(f"{path}: model of {len(card.targets)} targets, {size:.1f} MB")
     _show_targets(card)
     source = card.source
+    nothing = "not known" if card.provenance.imported_from else "nothing"
     facts = {
         "source": f"{source.name} ({source.modality or 'kind unknown'}), {source.planes} planes",
         "voxel size": card.voxel_size,
         "normalisation": RECIPES[source.normalization],
-        "held out": card.holdout or "nothing",
+        "held out": card.holdout or nothing,
     }
     _show_section("", facts)
     _show_section("network", card.network.model_dump())
