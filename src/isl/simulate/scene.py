@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from isl.core.axes import VoxelSize
 from isl.core.errors import ConfigError
 from isl.simulate.camera import Camera, expose
-from isl.simulate.optics import Microscope, blur, bright_field_stack
+from isl.simulate.simple_optics import Microscope, blur, bright_field_stack
 from isl.simulate.shapes import FloatImage, Specimen, grow_specimen, smooth_noise
 
 SOURCE = "BRIGHTFIELD"

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from isl.simulate.optics import Microscope, blur, bright_field_stack, propagate
+from isl.simulate.simple_optics import Microscope, blur, bright_field_stack, propagate
 
 SCOPE = Microscope()
 
