@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from isl.core.axes import VoxelSize
 from isl.core.errors import ConfigError
 from isl.simulate.camera import Camera, expose
-from isl.simulate.simple_optics import Microscope, blur, bright_field_stack
 from isl.simulate.shapes import FloatImage, Specimen, grow_specimen, smooth_noise
+from isl.simulate.simple_optics import Microscope, blur, bright_field_stack
 
 SOURCE = "BRIGHTFIELD"
 VOXEL_SIZE = VoxelSize(z=1.5, y=0.5, x=0.5)
