@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from isl.core.axes import Box
+from isl.core.axes import Box, VoxelSize
 from isl.core.errors import (
     BlankImageError,
     ChannelError,
@@ -23,6 +23,8 @@ from isl.evaluation.panel_folder import PanelFolder
 from isl.evaluation.panels import bordered_images
 from isl.evaluation.scores import otsu_foreground, pearson_r
 from isl.evaluation.tables import ALL_FIELDS
+from isl.io.open import open_fovs
+from isl.io.output import OutputChannel, OutputField, create_output
 from isl.models.categorical import Categorical
 from isl.models.distribution import SplitLogistic
 
@@ -152,6 +154,22 @@ def test_a_border_that_was_not_predicted_does_not_count(scene):
     lost = 96 * 128 - 64 * 100
     assert f"field A4, DAPI: {lost} pixels not predicted (NaN)" in evaluation.notes
     assert all(np.isfinite(i).all() for p in evaluation.pictures for i in bordered_images(p.row))
+
+
+def test_zeros_of_a_border_that_the_output_notes_do_not_count(scene, tmp_path):
+    truth = scene.truth()
+    image = truth["DAPI"].copy()
+    image[:, :16] = image[:, :, 120:] = 0
+    layout = OutputField("A4", (OutputChannel("DAPI"),), 1, 96, 128, VoxelSize())
+    notes = {"model": {}, "predicted": {"A4": [16, 96, 0, 120]}}
+    with create_output(
+        tmp_path / "p.zarr", [layout], dtype="uint16", overwrite=False, attributes=notes
+    ) as output:
+        output.field("A4").write(0, Box(0, 96, 0, 128), image.astype(np.float32))
+    fovs = open_fovs(tmp_path / "p.zarr"), [scene.fov("A4", truth)]
+    row = evaluate_prediction(*fovs).score("DAPI", "pearson_r")
+    assert row.value == pytest.approx(1.0)
+    assert row.pixels == 80 * 120
 
 
 @pytest.mark.parametrize("value", [np.nan, 5.0])

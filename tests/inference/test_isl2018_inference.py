@@ -5,12 +5,14 @@ import pytest
 import torch
 from inference_scene import make_fov, make_model
 
+from isl.core.axes import Box
 from isl.core.config import Isl2018Config
 from isl.core.errors import ConfigError, DataError, ImageSizeError
 from isl.inference.model import Model, ModelCard
 from isl.inference.model_file import load_model, save_model
 from isl.inference.predict import predict_fovs
 from isl.io.open import open_fovs
+from isl.io.provenance import written_part
 from isl.models.build import build_labeling_network
 
 CONFIG = Isl2018Config(base_depth=8, planes=2, classes=8)
@@ -82,8 +84,6 @@ def test_single_pass_differs(model, zyx):
 
 
 def test_a_box_is_predicted_as_with_the_whole(model, zyx):
-    from isl.core.axes import Box
-
     box = Box(10, 30, 33, 70)
     part = model.distribution(zyx, box=box, tile_px=16)
     whole = model.distribution(zyx)
@@ -121,6 +121,21 @@ def test_model_file_keeps_it(model, zyx, tmp_path):
     loaded = load_model(tmp_path / "m.isl")
     assert loaded.card == model.card
     np.testing.assert_array_equal(loaded.predict(zyx).image, model.predict(zyx).image)
+
+
+@pytest.mark.parametrize("ending", [".zarr", ".ome.tif"])
+def test_outputs_note_which_part_was_predicted(model, tmp_path, ending, monkeypatch):
+    monkeypatch.setattr("isl.inference.tiles.BLOCK_PX", 16)
+    tzyx = np.random.default_rng(0).random((1, 2, 266, 290))
+    fovs = [make_fov(tzyx[..., :270], "a"), make_fov(tzyx, "b")]
+    output = tmp_path / f"p{ending}"
+    summary = predict_fovs(model, fovs, output, border="valid", dtype="uint8")
+    assert summary.valid == (Box(121, 137, 121, 137), Box(121, 137, 121, 153))
+    assert summary.pixels == 16 * 16 + 16 * 32
+    found = {fov.name: fov for fov in open_fovs(summary.path)}
+    assert tuple(written_part(found[name]) for name in ("a", "b")) == summary.valid
+    whole = predict_fovs(model, [make_fov(tzyx[..., :9, :9])], tmp_path / f"q{ending}")
+    assert written_part(open_fovs(whole.path)[0]) == Box(0, 9, 0, 9)
 
 
 @pytest.mark.parametrize("ending", [".zarr", ".ome.tif"])

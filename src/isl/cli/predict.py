@@ -117,8 +117,8 @@ def valid_lines(summary: PredictSummary) -> tuple[str, ...]:
     if len(set(summary.valid)) > 1:
         where = f"{where} of field {summary.fields[0]}, others according to their size"
     return (
-        f"predicted are {where}; the border around is NaN, or 0 in an integer type, which "
-        "'isl evaluate' would take for a prediction",
+        f"predicted are {where}; the border around is NaN, in an integer type 0, and does not "
+        "count in 'isl evaluate'",
     )
 
 

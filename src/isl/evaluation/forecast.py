@@ -16,6 +16,7 @@ from isl.evaluation.panel_folder import PanelFolder
 from isl.evaluation.reconstruction import reconstruct_source
 from isl.evaluation.scores import BoolArray, FloatArray
 from isl.io.fov import Fov
+from isl.io.provenance import written_part
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -90,7 +91,8 @@ class FileForecaster:
                     f"the prediction lacks the statistics {asked} of the target; predict with "
                     "them, or evaluate the model instead"
                 )
-        return Forecast(_read(fov, point_channel(fov, target), t, box), pixelwise, reasons)
+        point = _read(fov, point_channel(fov, target), t, box)
+        return Forecast(_within(point, written_part(fov), box), pixelwise, reasons)
 
 
 @dataclass(frozen=True)
@@ -233,6 +235,16 @@ def interval_channels(target: str, level: int) -> tuple[str, str]:
 
 def _read(fov: Fov, channel: str, t: int, box: Box) -> NDArray[np.float32]:
     return np.asarray(fov.read(channel, t=t, z=(0,), box=box)[0], np.float32)
+
+
+def _within(image: NDArray[np.float32], part: Box, box: Box) -> NDArray[np.float32]:
+    """Image of a box, NaN outside of what was predicted: integer types have zeros there."""
+    found = np.full_like(image, np.nan)
+    common = part.intersect(box)
+    if common.size:
+        inside = common.relative_to(box).slices
+        found[inside] = image[inside]
+    return found
 
 
 def _array(tensor: Tensor) -> NDArray[np.float64]:

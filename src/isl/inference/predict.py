@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import astuple, dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -237,8 +237,11 @@ def predict_fovs(
     run = _Run(model, wanted, tile_px, border, progress, on_bad if len(fovs) > 1 else None)
     jobs = _check_fields(run, fovs, source, ignore_voxel_size)
     fields = [output_field(job.fov, model.card.targets, wanted) for job in jobs]
+    notes = provenance(model.card, wanted)
+    if border == "valid":
+        notes |= {"predicted": {job.fov.name: astuple(run.box(job.fov)) for job in jobs}}
     with create_output(
-        output, fields, dtype=dtype, overwrite=overwrite, attributes=provenance(model.card, wanted)
+        output, fields, dtype=dtype, overwrite=overwrite, attributes=notes
     ) as result:
         _predict_jobs(run, jobs, result)
     boxes = tuple(run.box(job.fov) for job in run.done)

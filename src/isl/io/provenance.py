@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from isl.core.axes import Box
 from isl.core.errors import IslError
 from isl.io.fov import Fov
 
@@ -53,6 +54,23 @@ def written_field(notes: Mapping[str, Any]) -> dict[str, str]:
     field = notes.get("field")
     entries = field.items() if isinstance(field, dict) else ()
     return {key: value for key, value in entries if isinstance(value, str)}
+
+
+def written_part(fov: Fov) -> Box:
+    """Part of a prediction that was predicted, as far as it notes this; else all of it.
+
+    Examples
+    --------
+    >>> written_part(isl.open_fovs("predictions.zarr")[0])    # doctest: +SKIP
+    Box(y0=121, y1=889, x0=121, x1=633)
+    """
+    notes = read_provenance(fov)
+    parts = notes.get("predicted")
+    name = written_field(notes).get("name", fov.name)
+    part = parts.get(name) if isinstance(parts, dict) else None
+    if not (isinstance(part, list) and len(part) == 4 and all(type(n) is int for n in part)):
+        return fov.box
+    return Box(*part).intersect(fov.box)
 
 
 def _tiff_notes(path: Path) -> dict[str, Any]:
