@@ -1,0 +1,1 @@
+"""Transmitted light: what a condenser, a volume of refractive index and an objective make."""
