@@ -158,7 +158,7 @@ def test_trouble_in_the_middle_leaves_nothing(
     if when == "storing":
         monkeypatch.setattr(output_array.BlockWriter, "_store", fail)
     else:
-        name = "output_zarr._write_group" if ending == ".zarr" else "output_tiff._write_file"
+        name = "output_zarr.write_group" if ending == ".zarr" else "output_tiff._write_file"
         monkeypatch.setattr(f"isl.io.{name}", fail)
     expected = OutputError if isinstance(error, OSError) else KeyboardInterrupt
     with pytest.raises(expected):

@@ -216,6 +216,7 @@ def _open_image(candidate: _Candidate) -> Fov:
         pixels=pixels,
         well=written.get("well", candidate.well),
         plate=written.get("plate", candidate.plate),
+        condition=written.get("condition"),
     )
 
 

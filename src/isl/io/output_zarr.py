@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import re
 import shutil
-import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from isl.core.axes import VoxelSize
 from isl.core.errors import ConfigError
-from isl.io.display import default_color, display_window
+from isl.io.omezarr_groups import (
+    image_attributes,
+    omero_channels,
+    validated,
+    write_group,
+    write_plate_groups,
+)
 from isl.io.output_array import ArrayLayout, BlockWriter, require_complete
 from isl.io.output_fields import OutputField
 from isl.io.output_pyramid import write_pyramid
@@ -87,47 +91,32 @@ class ZarrOutput:
 
     def _finish_field(self, field: OutputField, group: Path, array: Any) -> None:
         levels = write_pyramid(group, array)
-        ome = _image_metadata(field, levels)
+        ome = image_attributes(
+            field.name,
+            field.voxel_size,
+            len(levels),
+            omero_channels(field.channels, [levels[-1][0, i] for i in range(len(field.channels))]),
+        )
         own: dict[str, Any] = {"field": field.origin}
         if group == self._folder:
             own = {**self._attributes, **own}
-        _write_group(group, {"ome": ome, "isl": own})
+        write_group(group, {"ome": ome, "isl": own})
 
     def _write_plate(self, fields: Sequence[OutputField]) -> None:
-        wells = sorted({str(f.well) for f in fields}, key=_well_order)
-        rows = sorted({w.split("/")[0] for w in wells}, key=_name_order)
-        columns = sorted({w.split("/")[1] for w in wells}, key=_name_order)
-        for row in rows:
-            _write_group(self._folder / row, {})
-        counts = []
-        for well in wells:
-            images = [{"path": f.name.split("/")[-1]} for f in fields if f.well == well]
-            counts.append(len(images))
-            ome = _validated("Well", {"version": "0.5", "well": {"images": images}})
-            _write_group(self._folder / well, {"ome": ome})
-        plate = {
-            "name": fields[0].plate,
-            "rows": [{"name": row} for row in rows],
-            "columns": [{"name": column} for column in columns],
-            "wells": [
-                {"path": w, "rowIndex": rows.index(r), "columnIndex": columns.index(c)}
-                for w in wells
-                for r, c in [w.split("/")]
-            ],
-            "field_count": max(counts),
-        }
-        ome = _validated("Plate", {"version": "0.5", "plate": plate})
-        _write_group(self._folder, {"ome": ome, "isl": dict(self._attributes)})
+        images: dict[str, list[str]] = {}
+        for field in fields:
+            images.setdefault(str(field.well), []).append(field.name.split("/")[-1])
+        write_plate_groups(self._folder, fields[0].plate, images, {"isl": dict(self._attributes)})
 
     def _write_collection(self, places: Sequence[str]) -> None:
         """Mark the root as a collection of images, in the layout of bioformats2raw."""
-        series = _validated("Series", {"version": "0.5", "series": list(places)})
-        root = _validated("Bf2Raw", {"version": "0.5", "bioformats2raw.layout": 3})
+        series = validated("Series", {"version": "0.5", "series": list(places)})
+        root = validated("Bf2Raw", {"version": "0.5", "bioformats2raw.layout": 3})
         (self._folder / "OME").mkdir()
-        _write_group(self._folder / "OME", {"ome": series})
+        write_group(self._folder / "OME", {"ome": series})
         for parent in {p for place in places for p in Path(place).parents} - {Path()}:
-            _write_group(self._folder / parent, {})
-        _write_group(self._folder, {"ome": root, "isl": dict(self._attributes)})
+            write_group(self._folder / parent, {})
+        write_group(self._folder, {"ome": root, "isl": dict(self._attributes)})
 
 
 def _is_plate(fields: Sequence[OutputField]) -> bool:
@@ -173,77 +162,3 @@ def _node(part: str) -> str:
     safe = re.sub(r"[^\w.,=+-]", "_", part).lstrip(".") or "_"
     safe = re.sub(r"^__+", "_", safe)
     return f"{safe}_" if safe in ("labels", "OME") else safe
-
-
-def _image_metadata(field: OutputField, levels: Sequence[Any]) -> dict[str, Any]:
-    multiscale = {
-        "name": field.name,
-        "type": "mean",
-        "axes": [
-            {"name": "t", "type": "time"},
-            {"name": "c", "type": "channel"},
-            *(_space_axis(n, size) for n, size in zip("zyx", field.voxel_size, strict=True)),
-        ],
-        "datasets": [_dataset(i, field.voxel_size) for i in range(len(levels))],
-    }
-    omero = {"channels": _omero_channels(field, levels[-1]), "rdefs": {"model": "color"}}
-    metadata = {"version": "0.5", "multiscales": [multiscale], "omero": omero}
-    return _validated("Image", metadata)
-
-
-def _space_axis(name: str, size: float | None) -> dict[str, str]:
-    return {"name": name, "type": "space"} | ({} if size is None else {"unit": "micrometer"})
-
-
-def _dataset(level: int, voxel_size: VoxelSize) -> dict[str, Any]:
-    """Scale of a level, and the shift of its first pixel's centre that averaging brings."""
-    z, y, x = (1.0 if size is None else size for size in voxel_size)
-    factor = 2**level
-    shift = (factor - 1) / 2
-    transforms: list[dict[str, Any]] = [
-        {"type": "scale", "scale": [1.0, 1.0, z, factor * y, factor * x]}
-    ]
-    if level > 0:
-        transforms.append(
-            {"type": "translation", "translation": [0.0, 0.0, 0.0, shift * y, shift * x]}
-        )
-    return {"path": str(level), "coordinateTransformations": transforms}
-
-
-def _omero_channels(field: OutputField, smallest: Any) -> list[dict[str, Any]]:
-    channels = []
-    for i, channel in enumerate(field.channels):
-        start, end, low, high = display_window(np.asarray(smallest[0, i]))
-        if channel.window is not None:
-            start, end = channel.window
-        window = {"start": start, "end": end, "min": min(low, start), "max": max(high, end)}
-        color = channel.color or default_color(channel.name, i)
-        channels.append({"label": channel.name, "color": color, "window": window, "active": True})
-    return channels
-
-
-def _validated(model: str, metadata: dict[str, Any]) -> dict[str, Any]:
-    """Metadata that yaozarrs accepts, in the form in which it is stored."""
-    from yaozarrs import v05
-
-    with warnings.catch_warnings():
-        # A recommendation of the specification: letters and digits only in the names of fields.
-        warnings.simplefilter("ignore")
-        valid = getattr(v05, model).model_validate(metadata)
-        stored: dict[str, Any] = valid.model_dump(mode="json", exclude_none=True, by_alias=True)
-    return stored
-
-
-def _write_group(folder: Path, attributes: dict[str, Any]) -> None:
-    import zarr
-
-    zarr.create_group(store=str(folder), zarr_format=3, attributes=attributes)
-
-
-def _name_order(name: str) -> tuple[int, str]:
-    """A, B, ... Z, AA; 1, 2, ... 10."""
-    return len(name.lstrip("0")), name
-
-
-def _well_order(well: str) -> list[tuple[int, str]]:
-    return [_name_order(part) for part in well.split("/")]
