@@ -1,0 +1,1 @@
+"""From fluorophores and light to numbers: point-spread functions, camera, stage."""
