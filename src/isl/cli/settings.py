@@ -36,7 +36,7 @@ def flags_of(*configs: type[BaseModel]) -> Any:
     type
         A ``TypedDict`` that cyclopts reads.
     """
-    fields = {name: _flag(field) for c in configs for name, field in c.model_fields.items()}
+    fields = {name: _flag(name, field) for c in configs for name, field in c.model_fields.items()}
     if len(configs) > 1:
         choices = [
             choice for c in configs for choice in get_args(c.model_fields["name"].annotation)
@@ -76,7 +76,7 @@ def read_settings(path: Path | None, flags: Mapping[str, Any] | None = None) -> 
         raise ConfigError("\n".join(lines)) from error
 
 
-def _flag(field: FieldInfo) -> Any:
+def _flag(name: str, field: FieldInfo) -> Any:
     """Type and help of one flag."""
     kind = _plain_type(field.annotation)
     text = " ".join((field.description or "").split())
@@ -88,7 +88,8 @@ def _flag(field: FieldInfo) -> Any:
         text += f" [default: {_text(field.default)}]"
     negative = _negative(kind)
     if flag is not None:
-        return Annotated[kind, Parameter(name=flag, help=text, group=SETTINGS, negative=negative)]
+        names = (flag, f"--{name.replace('_', '-')}")
+        return Annotated[kind, Parameter(name=names, help=text, group=SETTINGS, negative=negative)]
     return Annotated[kind, Parameter(help=text, group=SETTINGS, negative=negative)]
 
 
