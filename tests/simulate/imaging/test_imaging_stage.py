@@ -56,6 +56,15 @@ def test_drift_moves_each_plane_along_the_path():
         drift(stack, path[:3], PIXEL_UM)
 
 
+def test_offset_between_modalities_is_found_again():
+    stage, light = Stage(lateral_offset_um=(-0.35, 0.6)), smooth_image()
+    fluorescence = shift(light, stage.lateral_offset_um, PIXEL_UM)
+    found, _, _ = phase_cross_correlation(
+        fluorescence, light, upsample_factor=100, normalization=None
+    )
+    np.testing.assert_allclose(found * PIXEL_UM, stage.lateral_offset_um, atol=0.01)
+
+
 def test_jitter_is_a_random_walk_of_the_given_size():
     path = drift_path_um(Stage(jitter_um=0.2), 4000, np.random.default_rng(0))
     assert not path[0].any()
