@@ -2,8 +2,10 @@ import pytest
 import torch
 
 from isl.core.config import TrainConfig
+from isl.core.errors import ConfigError
 from isl.data.patches import Batch
 from isl.models.distribution import SplitLogistic
+from isl.training.fields import check_weights
 from isl.training.loss import batch_loss, masked_score
 
 
@@ -94,6 +96,20 @@ def test_targets_weigh_by_their_scores(power, ratio):
     batch_loss(Network(), batch, config).backward()
     easy, hard = raw.grad[:, 0].abs().sum(), raw.grad[:, 3].abs().sum()
     assert (hard / easy).item() == pytest.approx(ratio, rel=0.02)
+    raw.grad = None
+    batch_loss(Network(), batch, config, weights=[3.0, 1.0]).backward()
+    easy, hard = raw.grad[:, 0].abs().sum(), raw.grad[:, 3].abs().sum()
+    assert (hard / easy).item() == pytest.approx(ratio / 3, rel=0.02)
+
+
+def test_weights_are_names_and_numbers():
+    config = TrainConfig(target_weights=["B=4", "A=B=.5"])
+    assert config.weights_of(["A", "B", "A=B"]) == (1.0, 4.0, 0.5)
+    for text in ("B", "B=", "=2", "B=0", "B=-1", "B=nan"):
+        with pytest.raises(ValueError, match="NAME=NUMBER"):
+            TrainConfig(target_weights=[text])
+    with pytest.raises(ConfigError, match="no such target; the targets are: A"):
+        check_weights(config, ["A"])
 
 
 def test_batch_loss_asks_the_network():

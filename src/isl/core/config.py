@@ -5,6 +5,8 @@ Each field's docstring is its help on the command line and its description in YA
 
 from __future__ import annotations
 
+import re
+from collections.abc import Sequence
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
@@ -177,6 +179,9 @@ class TrainConfig(Config):
     """Largest norm of the gradient; 0 for no limit."""
     average_decay: Annotated[float, Field(ge=0, lt=1)] = 0.998
     """Decay of the moving average of the weights; the average is the model that is kept."""
+    target_weights: tuple[str, ...] = ()
+    """Weights of targets in the loss, such as NFH_CONFOCAL=4; 1 for those that are not named. More
+    for one that is hard to learn keeps the others from being learned by heart meanwhile."""
     difficulty_power: NonNegative = 2.0
     """Targets weigh in the loss by their own scores to this power, so that the one predicted worst
     is learned most; 0 treats all alike."""
@@ -229,6 +234,20 @@ class TrainConfig(Config):
             if not name or len([part for part in parts.split("+") if part]) < 2:
                 raise ValueError(f"mean_targets: '{text}' is not of the form NAME=CHANNEL+CHANNEL")
         return self
+
+    @model_validator(mode="after")
+    def _weights_are_numbers(self) -> Self:
+        for text in self.target_weights:
+            name, _, weight = text.rpartition("=")
+            if not name or not re.fullmatch(r"\d+(\.\d*)?|\.\d+", weight) or float(weight) <= 0:
+                raise ValueError(f"target_weights: '{text}' is not of the form NAME=NUMBER above 0")
+        return self
+
+    def weights_of(self, targets: Sequence[str]) -> tuple[float, ...]:
+        """Weight of each target in the loss."""
+        parts = (text.rpartition("=") for text in self.target_weights)
+        weights = {name: float(weight) for name, _, weight in parts}
+        return tuple(weights.get(target, 1.0) for target in targets)
 
     @property
     def means(self) -> dict[str, tuple[str, ...]]:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from isl.core.axes import VoxelSize
 from isl.core.config import TrainConfig
-from isl.core.errors import ChannelError, DataError, IslError, VoxelSizeError
+from isl.core.errors import ChannelError, ConfigError, DataError, IslError, VoxelSizeError
 from isl.data.samples import OnBad
 from isl.io.derived import with_mean_channel, with_one_name
 from isl.io.fov import Fov
@@ -63,6 +63,16 @@ def choose_fields(
     if not usable:
         raise DataError(f"none of {len(fovs)} fields can be trained on, see above")
     return tuple(usable), roles
+
+
+def check_weights(config: TrainConfig, targets: Sequence[str]) -> None:
+    """Refuse weights of targets that are not learned; raises ConfigError."""
+    unknown = [t for t in config.target_weights if t.rpartition("=")[0] not in targets]
+    if unknown:
+        raise ConfigError(
+            f"target_weights {', '.join(unknown)}: no such target; the targets are: "
+            f"{', '.join(targets)}"
+        )
 
 
 def _prepared(fovs: Sequence[Fov], config: TrainConfig, on_bad: OnBad | None) -> tuple[Fov, ...]:

@@ -17,13 +17,25 @@ from isl.models.isl2018.labeling import Isl2018Labeling
 from isl.models.labeling import LabelingNetwork
 
 
-def batch_loss(network: LabelingNetwork, batch: Batch, config: TrainConfig) -> Tensor:
-    """Loss of a network on a batch: see `masked_score`, or `published_loss` for that of 2018."""
+def batch_loss(
+    network: LabelingNetwork, batch: Batch, config: TrainConfig, weights: Sequence[float] = ()
+) -> Tensor:
+    """Loss of a network on a batch.
+
+    Parameters
+    ----------
+    network, batch, config
+        The network of 2018 has its own loss, see `published_loss`; others the mean of
+        `target_scores`, to which targets contribute by ``config.difficulty_power``.
+    weights
+        Further weights of the targets; all alike where not given.
+    """
     if isinstance(network, Isl2018Labeling):
         return published_loss(network, batch)
     prediction = predict_batch(network, batch)
     scores, acquired = target_scores(prediction, batch.target, batch.presence, config)
-    return _weighted_mean(scores, acquired, config.difficulty_power)
+    asked = torch.tensor(weights or [1.0] * len(scores)).to(scores)
+    return _weighted_mean(scores, acquired, config.difficulty_power, asked)
 
 
 def predict_batch(network: LabelingNetwork, batch: Batch) -> Distribution:
@@ -56,7 +68,7 @@ def masked_score(
         the loss is zero, and so are all of its gradients.
     """
     scores, acquired = target_scores(prediction, target, presence, config)
-    return _weighted_mean(scores, acquired, 0.0)
+    return _weighted_mean(scores, acquired, 0.0, torch.ones_like(scores))
 
 
 def target_scores(
@@ -94,13 +106,15 @@ def target_scores(
     return (score * weight).sum(dim=(0, 2, 3)) / acquired.clamp(min=1.0), acquired > 0
 
 
-def _weighted_mean(scores: Tensor, acquired: Tensor, difficulty_power: float) -> Tensor:
-    """Mean over the acquired targets, weighted by their scores to a power.
+def _weighted_mean(
+    scores: Tensor, acquired: Tensor, difficulty_power: float, asked: Tensor
+) -> Tensor:
+    """Mean over the acquired targets, weighted as asked and by their scores to a power.
 
     An easy target that is learned along with a hard one otherwise goes on to learn the training
     images by heart while the hard one is still learned.
     """
-    weights = scores.detach().abs() ** difficulty_power * acquired
+    weights = asked * scores.detach().abs() ** difficulty_power * acquired
     return (weights * scores).sum() / weights.sum().clamp(min=1e-12)
 
 

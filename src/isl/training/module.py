@@ -75,6 +75,7 @@ class LabelingModule(L.LightningModule):
         self._heldout = list(heldout)
         self._augmentation = build_augmentation(config)
         self._target_names = tuple(target_names)
+        self._weights = config.weights_of(self._target_names)
         self._started = time.monotonic()
         self._pearson = RunningPearson(len(self._target_names))
 
@@ -107,7 +108,7 @@ class LabelingModule(L.LightningModule):
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Loss of one batch."""
         batch = self._augmentation(batch, self.global_step)
-        loss = batch_loss(self.network, batch, self.config)
+        loss = batch_loss(self.network, batch, self.config, self._weights)
         self.log("train/loss", loss.detach())
         return loss
 

@@ -23,7 +23,7 @@ from isl.io.roles import Roles
 from isl.models.build import build_labeling_network
 from isl.training.budget import Budget
 from isl.training.card import make_card
-from isl.training.fields import choose_fields, common_voxel_size
+from isl.training.fields import check_weights, choose_fields, common_voxel_size
 from isl.training.heldout import heldout_batches
 from isl.training.module import LabelingModule
 from isl.training.plan import TrainingPlan, make_plan
@@ -81,6 +81,7 @@ def train(
     config = _with_network_of(old, config)
     usable, roles = choose_fields(fovs, config, on_bad)
     with ArrayCache(config.cache_gb * 1e9) as cache:
+        check_weights(config, roles.targets)
         samples, split = _load(usable, roles, config, cache, progress, on_bad)
         normalizers = measure_targets(samples, roles.targets, config.normalization)
         module = _build_module(samples, normalizers, roles, config)
