@@ -2,10 +2,10 @@
 
     python benchmarks/simulator.py [--runs 3] [--threads 2] [--device cpu]
 
-Images a volume of weak noise, 512 x 512 pixels and 13 planes at 13 heights, in bright field with 21
-source points; then with half and twice as many pixels, planes and heights, or source points, to show
-that the time is proportional to each.  Each run is a fresh process, whose peak memory is read at
-its end; start, imports and a first, small stack do not count.  Prints medians.
+Images a volume of weak noise, 512 x 512 pixels and 13 planes at 13 heights, in bright field with
+21 source points; then with half and twice as many pixels, planes and heights, or source points, to
+show that the time is proportional to each.  Each run is a fresh process, whose peak memory is read
+at its end; start, imports and a first, small stack do not count.  Prints medians.
 """
 
 from __future__ import annotations

@@ -35,7 +35,7 @@ def pupil_of(light, defocus_um):
             light.immersion_index, squared
         )
         passed = (na <= light.objective_na) * np.exp(2j * np.pi * waves)
-    if isinstance(light, PhaseContrast):
+        if isinstance(light, PhaseContrast):
             ring = np.sqrt(light.ring_transmission) * np.exp(1j * light.ring_phase_rad)
             within = (na >= light.annulus_inner_na) & (na <= light.annulus_outer_na)
             passed = np.where(within, passed * ring, passed)
