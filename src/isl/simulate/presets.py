@@ -1,0 +1,145 @@
+"""Presets: settings of whole simulations by name."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from isl.core.errors import ConfigError
+from isl.simulate.imaging.camera import Camera
+from isl.simulate.imaging.microscope import Confocal, WideField
+from isl.simulate.optics.light import Dic, PhaseContrast
+from isl.simulate.scenes.config import (
+    AdherentConfig,
+    CocciConfig,
+    DeadConfig,
+    DebrisConfig,
+    DividingConfig,
+    LifeConfig,
+    NeuronConfig,
+    SceneConfig,
+    SuspensionConfig,
+)
+from isl.simulate.settings import Grid, SimulationConfig, Stain
+
+_SMALL = (160.0, 160.0)
+
+
+def _wide_field(name: str, dye: str, emission_um: float) -> Stain:
+    """A dye seen through a dry objective of 20 x."""
+    microscope = WideField(na=0.45, emission_um=emission_um)
+    return Stain(name=name, dyes={dye: 1.0}, microscope=microscope)
+
+
+def _immersed(name: str, dye: str, emission_um: float) -> Stain:
+    """A dye seen through an oil objective of 100 x."""
+    microscope = WideField(na=1.25, immersion_index=1.515, emission_um=emission_um)
+    return Stain(name=name, dyes={dye: 1.0}, microscope=microscope)
+
+
+def _confocal(name: str, dyes: dict[str, float], excitation_um: float, emission_um: float) -> Stain:
+    microscope = Confocal(
+        na=0.45, excitation_um=excitation_um, emission_um=emission_um, pinhole_airy=1.5
+    )
+    camera = Camera(photons_per_unit=60.0, gain=0.05, offset=200.0, read_noise_e=1.0)
+    return Stain(name=name, dyes=dyes, microscope=microscope, camera=camera)
+
+
+_NUCLEI = _wide_field("NUCLEI", "NUCLEI", 0.46)
+_CYTOPLASM = _wide_field("CYTOPLASM", "CYTOPLASM", 0.52)
+_MEMBRANE = _wide_field("MEMBRANE", "MEMBRANE", 0.6)
+_DEAD = _wide_field("DEAD", "DEAD", 0.62)
+
+PRESETS: Mapping[str, SimulationConfig] = {
+    "adherent": SimulationConfig(
+        scene=SceneConfig(
+            size_um=_SMALL, adherent=AdherentConfig(), debris=DebrisConfig(density_per_mm2=300.0)
+        ),
+        stains=(_NUCLEI, _CYTOPLASM),
+    ),
+    "neurons": SimulationConfig(
+        scene=SceneConfig(
+            size_um=_SMALL, neurons=NeuronConfig(), dead=DeadConfig(), debris=DebrisConfig()
+        ),
+        light=PhaseContrast(),
+        stains=(
+            _confocal("DAPI_CONFOCAL", {"NUCLEI": 1.0}, 0.405, 0.45),
+            _confocal("MAP2_CONFOCAL", {"DENDRITES": 1.0}, 0.488, 0.52),
+            _confocal("NFH_CONFOCAL", {"AXONS": 1.0}, 0.561, 0.6),
+        ),
+        bleed_through={"NFH_CONFOCAL": {"MAP2_CONFOCAL": 0.05}},
+    ),
+    "dead": SimulationConfig(
+        scene=SceneConfig(
+            size_um=_SMALL,
+            adherent=AdherentConfig(density_per_mm2=400.0, life=LifeConfig(death_per_h=0.02)),
+            dead=DeadConfig(density_per_mm2=400.0),
+            debris=DebrisConfig(),
+        ),
+        stains=(_NUCLEI, _DEAD),
+    ),
+    "dividing": SimulationConfig(
+        scene=SceneConfig(
+            size_um=_SMALL,
+            height_um=24.0,
+            adherent=AdherentConfig(density_per_mm2=400.0),
+            dividing=DividingConfig(),
+        ),
+        light=Dic(),
+        stains=(_NUCLEI, _MEMBRANE),
+    ),
+    "suspension": SimulationConfig(
+        scene=SceneConfig(size_um=_SMALL, suspension=SuspensionConfig()),
+        stains=(_NUCLEI, _MEMBRANE),
+    ),
+    "bacteria": SimulationConfig(
+        scene=SceneConfig(
+            size_um=(32.0, 32.0),
+            height_um=3.0,
+            cocci=CocciConfig(density_per_mm2=60000.0),
+        ),
+        light=PhaseContrast(
+            objective_na=1.25,
+            immersion_index=1.515,
+            annulus_inner_na=0.45,
+            annulus_outer_na=0.52,
+        ),
+        stains=(_immersed("DNA", "NUCLEI", 0.46), _immersed("MEMBRANE", "MEMBRANE", 0.62)),
+        grid=Grid(
+            pixel_um=0.1,
+            planes=5,
+            plane_um=0.3,
+            focus_um=0.6,
+            slice_um=0.2,
+            margin_um=2.0,
+        ),
+    ),
+    "mixed": SimulationConfig(
+        scene=SceneConfig(
+            size_um=_SMALL,
+            adherent=AdherentConfig(density_per_mm2=400.0),
+            suspension=SuspensionConfig(density_per_mm2=150.0),
+            dead=DeadConfig(),
+            debris=DebrisConfig(),
+        ),
+        stains=(_NUCLEI, _CYTOPLASM, _DEAD),
+    ),
+}
+"""Presets by name."""
+
+
+def preset(name: str) -> SimulationConfig:
+    """Settings by name.
+
+    Raises
+    ------
+    ConfigError
+        Where there is no such preset; the message lists them.
+
+    Examples
+    --------
+    >>> preset("neurons").source_name
+    'PHASE_CONTRAST'
+    """
+    if name not in PRESETS:
+        raise ConfigError(f"there is no preset '{name}'; there are: {', '.join(PRESETS)}")
+    return PRESETS[name]
