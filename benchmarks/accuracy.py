@@ -33,8 +33,11 @@ def well(folder: Path, settings: dict[str, Any]) -> dict[str, Evaluation]:
     model = isl.train(images, folder / "model.isl", holdout="columns:576-767", **settings)
     predictions = folder / "predictions.zarr"
     isl.predict(model, images, predictions, statistics=("median", "mean"))
+    averaged = folder / "averaged.zarr"
+    isl.predict(model, images, averaged, statistics=("median", "mean"), orientations=8)
     region = "columns:576-767"
     return {
+        "median of 8 orientations": isl.evaluate(averaged, images, region=region),
         "median": isl.evaluate(predictions, images, region=region),
         "model": isl.evaluate(model, images, region=region),
     }

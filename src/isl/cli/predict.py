@@ -26,6 +26,7 @@ def predict(
     source: Source = None,
     stitching: Stitching | None = None,
     border: Border = "reflect",
+    orientations: int = 1,
     tile_px: int | None = None,
     dtype: str = "float32",
     overwrite: Overwrite = False,
@@ -54,6 +55,9 @@ def predict(
         Reflect: every pixel is predicted, the image being mirrored at its border. Valid: only the
         whole blocks of 128 pixels that the published program predicts; the rest is NaN, in
         integer types 0. For the network of 2018.
+    orientations
+        8 predicts each image in all its orientations and averages: eight times as slow, and
+        a little better.
     tile_px
         Side of a tile in pixels; smaller needs less memory.
     dtype
@@ -77,6 +81,7 @@ def predict(
             statistics=split_names(statistics) or ("median",),
             stitching=stitching,
             border=border,
+            orientations=orientations,
             tile_px=tile_px,
             dtype=dtype,
             overwrite=overwrite,

@@ -15,6 +15,7 @@ from torch import Tensor
 from isl.core.axes import Box
 from isl.core.errors import ConfigError
 from isl.data.normalization import SourceNormalizer
+from isl.inference.orientations import averaged
 from isl.inference.tiles import Grid, Tile
 from isl.models.distribution import Distribution
 from isl.models.isl2018.labeling import Isl2018Labeling
@@ -34,11 +35,14 @@ class Engine:
         In evaluation mode, on its device.
     offset, scale
         (C, 1, 1): ``image = offset + scale * network`` for each of C targets.
+    orientations
+        How many orientations of each tile are predicted and averaged.
     """
 
     network: LabelingNetwork
     offset: Tensor
     scale: Tensor
+    orientations: int = 1
 
     def predict(self, zyx: NDArray[np.float32]) -> Distribution:
         """Predict one normalised source stack as a whole.
@@ -101,7 +105,11 @@ class Engine:
         # TF32 would make the answer of a GPU depend on the tile by more than rounding.
         exact = torch.backends.cudnn.flags(enabled=True, allow_tf32=False)
         with torch.inference_mode(), exact:
-            distribution = self.network.distribution(source, z_position)
+            distribution = averaged(
+                lambda turned: self.network.distribution(turned, z_position),
+                source,
+                self.orientations,
+            )
             return _part(distribution.affine(self.offset, self.scale), tile.inside)
 
     def _inputs(self, zyx: NDArray[np.float32], tile: Tile) -> tuple[Tensor, Tensor]:

@@ -30,6 +30,7 @@ from isl.inference.model_card import (
     TargetCard,
     TrainedField,
 )
+from isl.inference.orientations import ALL
 from isl.inference.statistics import channel_names, compute_statistics, parse_statistics
 from isl.inference.tiles import Grid, Tile, plan_tiles, within
 from isl.models.distribution import Distribution
@@ -97,6 +98,8 @@ class Model:
         Targets, voxel size, normalisation, configuration, provenance.
     network
         The network with its weights, as trained.
+    orientations
+        How many orientations of an image are predicted and averaged, see `oriented`.
 
     Examples
     --------
@@ -107,6 +110,7 @@ class Model:
 
     card: ModelCard
     network: LabelingNetwork
+    orientations: int = 1
 
     @cached_property
     def engine(self) -> Engine:
@@ -116,7 +120,8 @@ class Model:
         network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         offset = torch.tensor([t.offset for t in self.card.targets], device=device)
         scale = torch.tensor([t.scale for t in self.card.targets], device=device)
-        return Engine(network, offset.float()[:, None, None], scale.float()[:, None, None])
+        units = (offset.float()[:, None, None], scale.float()[:, None, None])
+        return Engine(network, *units, self.orientations)
 
     def tile_px(self, shape_yx: tuple[int, int], planes: int) -> int:
         """Side of a tile that keeps the memory of the network near two gigabytes.
@@ -160,7 +165,30 @@ class Model:
             )
         network = copy.copy(self.network)
         network.stitching = stitching
-        return Model(self.card, network)
+        return Model(self.card, network, self.orientations)
+
+    def oriented(self, orientations: int) -> Model:
+        """The same model, predicting an image in several orientations and averaging.
+
+        Slower in proportion; a little nearer to the truth, as the network is not exactly the same
+        for a turned image.
+
+        Parameters
+        ----------
+        orientations
+            1, the image as it is, to 8, all quarter turns of it and of its mirror image.
+
+        Raises
+        ------
+        ConfigError
+            Where the number is another, or the network needs unlike borders before and after.
+        """
+        if not 1 <= orientations <= ALL:
+            raise ConfigError(f"there are 1 to {ALL} orientations of an image, not {orientations}")
+        before, after = self.network.lost_px
+        if orientations > 1 and before != after:
+            raise ConfigError("a single pass cannot be turned; use stitching 'dense' to average")
+        return Model(self.card, self.network, orientations)
 
     def check_voxel_size(self, voxel_size: VoxelSize, what: str) -> None:
         """Refuse images of another magnification; an unknown voxel size passes.

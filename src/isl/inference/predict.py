@@ -176,6 +176,7 @@ def predict_fovs(
     statistics: Sequence[str] = ("median",),
     stitching: Stitching | None = None,
     border: Border = "reflect",
+    orientations: int = 1,
     tile_px: int | None = None,
     dtype: str = "float32",
     overwrite: bool = False,
@@ -203,6 +204,8 @@ def predict_fovs(
     border
         ``"reflect"``, or ``"valid"`` for NaN (0 in integer outputs) where the published program
         lost the border, see `isl.inference.tiles.Grid.of`.
+    orientations
+        How many orientations of an image are predicted and averaged, see `Model.oriented`.
     tile_px
         Side of a tile; chosen by default to bound memory.
     dtype
@@ -233,7 +236,7 @@ def predict_fovs(
         raise DataError("there are no fields of view to predict")
     _keep_sources(Path(output), fovs)
     _keep_sources(output_path(output, len(fovs)), fovs)
-    model = model.stitched(stitching)
+    model = model.stitched(stitching).oriented(orientations)
     run = _Run(model, wanted, tile_px, border, progress, on_bad if len(fovs) > 1 else None)
     jobs = _check_fields(run, fovs, source, ignore_voxel_size)
     fields = [output_field(job.fov, model.card.targets, wanted) for job in jobs]
