@@ -13,7 +13,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
-import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
@@ -69,7 +68,7 @@ def embed_phases(core: Core, x: Float[Tensor, "b c y x"]) -> Float[Tensor, "b d 
             ]
             coarse = core.tower(_COARSEST, shifted)
             fine = shared[..., dy : dy + coarse.shape[-2], dx : dx + coarse.shape[-1]]
-            phases.append(_kept_blocks(core.upper(torch.cat([fine, coarse], 1))))
+            phases.append(_kept_blocks(core, torch.cat([fine, coarse], 1)))
     return _interleaved(torch.stack(phases), rows, columns)
 
 
@@ -79,14 +78,19 @@ def embed_once(core: Core, x: Float[Tensor, "b c y x"]) -> Float[Tensor, "b d v 
     return embedding[..., :-OUTPUT_PX, :-OUTPUT_PX]
 
 
-def _kept_blocks(embedding: Tensor) -> Tensor:
-    """(B, D, rows, 8, columns, 8): blocks whose coarsest cells lie as in a patch."""
-    padded = F.pad(embedding, (0, OUTPUT_PX, 0, OUTPUT_PX))
-    batch, depth, rows, columns = padded.shape
-    blocks = padded.view(
-        batch, depth, rows // PERIOD_PX, PERIOD_PX, columns // PERIOD_PX, PERIOD_PX
-    )
-    return blocks[:, :, :, :OUTPUT_PX, :, :OUTPUT_PX]
+def _kept_blocks(core: Core, features: Tensor) -> Tensor:
+    """(B, D, rows, 8, columns, 8): blocks whose coarsest cells lie as in a patch.
+
+    The upper stack runs on the whole until 16 x 16 pixels are left for each block, which do not
+    overlap; from there each block is by itself, so that nothing is computed between the blocks.
+    """
+    split = [module.in_side for module in core.layout.upper].index(PERIOD_PX)
+    x: Tensor = core.upper[:split](features)
+    batch, depth, rows, _ = x.shape
+    blocks = x.reshape(batch, depth, rows // PERIOD_PX, PERIOD_PX, -1, PERIOD_PX)
+    kept: Tensor = core.upper[split:](blocks.permute(0, 2, 4, 1, 3, 5).flatten(0, 2))
+    in_rows = kept.view(batch, rows // PERIOD_PX, -1, *kept.shape[1:])
+    return in_rows.permute(0, 3, 1, 4, 2, 5)
 
 
 def _interleaved(phases: Tensor, rows: int, columns: int) -> Tensor:
