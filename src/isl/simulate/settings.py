@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from difflib import get_close_matches
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, ValidationError, model_validator
 
 from isl.core.config import Config, NonNegative, Positive
+from isl.core.errors import ConfigError
 from isl.simulate.imaging.camera import Camera
 from isl.simulate.imaging.microscope import Microscope, WideField
 from isl.simulate.imaging.stage import Stage
@@ -21,6 +23,10 @@ SOURCE_NAMES = {
     "dic": "DIC",
 }
 """Name of the transmitted-light channel by kind of microscope."""
+
+
+_KINDS = ("name", "kind")
+"""Parameters that choose among microscopes."""
 
 
 class Grid(Config):
@@ -131,8 +137,9 @@ def with_changes(config: SimulationConfig, changes: Mapping[str, Any]) -> Simula
         What to start from.
     changes
         Nested as the parameters are: ``{"grid": {"planes": 5}}``. Dictionaries are merged, what
-        else there is replaces the old. A scene's kind that was absent begins with its defaults, and
-        another ``light.name`` or ``microscope.kind`` with those of that microscope.
+        else there is replaces the old. Stains are found by their name, and None removes one. A
+        kind of cells that was absent begins with its defaults, and so does a microscope of another
+        ``light.name`` or ``microscope.kind``.
 
     Returns
     -------
@@ -141,23 +148,69 @@ def with_changes(config: SimulationConfig, changes: Mapping[str, Any]) -> Simula
 
     Raises
     ------
-    pydantic.ValidationError
-        Where a parameter is unknown or makes no sense.
+    ConfigError
+        Where a parameter is unknown or makes no sense; the message names it.
+
+    Examples
+    --------
+    >>> from isl.simulate.presets import preset
+    >>> changed = with_changes(preset("adherent"), {"stains": {"NUCLEI": {"background": 0.5}}})
+    >>> changed.stains[0].background
+    0.5
     """
     merged = _merged(config.model_dump(mode="json"), changes)
-    return SimulationConfig.model_validate(merged)
+    try:
+        return SimulationConfig.model_validate(merged)
+    except ValidationError as error:
+        lines = [_explained(dict(problem), merged) for problem in error.errors()]
+        raise ConfigError("\n".join(lines)) from error
 
 
 def _merged(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
     """Nested dictionaries in one, where those of ``above`` win."""
-    kind = next((k for k in ("name", "kind") if k in above and k in below), None)
-    if kind is not None and "dyes" not in below and above[kind] != below[kind]:
+    if any(above.get(word, below.get(word)) != below.get(word) for word in _KINDS):
         return dict(above)
     merged = dict(below)
     for name, value in above.items():
         old = merged.get(name)
-        if isinstance(value, Mapping) and isinstance(old, Mapping) and name != "bleed_through":
+        if isinstance(value, Mapping) and name == "stains" and isinstance(old, list):
+            merged[name] = _merged_stains(old, value)
+        elif isinstance(value, Mapping) and isinstance(old, Mapping) and name != "bleed_through":
             merged[name] = _merged(old, value)
         else:
             merged[name] = value
     return merged
+
+
+def _merged_stains(stains: list[Any], changes: Mapping[str, Any]) -> list[Any]:
+    """Stains changed, added and removed by name."""
+    by_name = {stain["name"]: stain for stain in stains}
+    for name, change in changes.items():
+        if isinstance(change, Mapping):
+            by_name[name] = {"name": name, **_merged(by_name.get(name, {}), change)}
+        else:
+            by_name[name] = change
+    return [stain for stain in by_name.values() if stain is not None]
+
+
+def _explained(problem: Mapping[str, Any], given: Any) -> str:
+    """One message that names the parameter, and others where there is none of this name."""
+    names: list[str] = []
+    siblings: Any = given
+    for part in problem["loc"]:
+        siblings = given if isinstance(given, Mapping) else siblings
+        if isinstance(given, list) and isinstance(part, int):
+            given = given[part]
+            names.append(str(given.get("name", part)) if isinstance(given, Mapping) else str(part))
+        elif not (isinstance(given, Mapping) and part in [given.get(word) for word in _KINDS]):
+            names.append(str(part))
+            given = given.get(part) if isinstance(given, Mapping) else None
+    where = ".".join(names) or "the parameters"
+    if problem["type"] == "extra_forbidden":
+        known = [str(name) for name in siblings if name != names[-1]]
+        near = get_close_matches(names[-1], known, 1)
+        hint = f"did you mean {near[0]}?" if near else f"there are: {', '.join(known)}"
+        return f"{where} is no parameter; {hint}"
+    message = str(problem["msg"]).removeprefix("Value error, ")
+    shown = f", not {problem['input']!r}" if not isinstance(problem["input"], dict) else ""
+    return f"{where}: {message[:1].lower()}{message[1:]}{shown}"
