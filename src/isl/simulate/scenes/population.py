@@ -73,7 +73,7 @@ class Member:
 def found(kind: str, cells: CellConfig, config: SceneConfig, words: tuple[int, ...]) -> Founders:
     """Put the cells of one kind where they are at time 0."""
     random = np.random.default_rng([*words, 0])
-    margin = 1.5 * cells.radius_um
+    margin = 1.8 * cells.radius_um
     if isinstance(cells, NeuronConfig):
         margin = MARGIN_UM
     count = number_of(cells.density_per_mm2, config.size_um, margin, random)
