@@ -53,7 +53,7 @@ def test_every_setting_is_a_flag_with_help(capsys):
         (["train", "x", "-o", "m.isl", "--max-minute", "3"], "Did you mean --max-minutes"),
         (["train", "x", "-o", "m.isl", "--target-projection", "sum"], "Choose from"),
         (["predict", "m.isl"], "requires an argument"),
-        (["simulate", "-o", "x", "--rows", "many"], "rows"),
+        (["simulate", "-o", "x", "--wells", "many"], "wells"),
     ],
 )
 def test_usage_errors_suggest_what_was_meant(words, hint, capsys):

@@ -142,7 +142,7 @@ def test_interruption_leaves_nothing(number, code, model_path, scene_dir, tmp_pa
 
 @pytest.mark.skipif(sys.platform == "win32", reason="needs limits of the file size")
 def test_a_disk_that_takes_no_more_leaves_nothing(tmp_path):
-    words = ["simulate", "-o", str(tmp_path / "scene"), "--rows", "64", "--columns", "64"]
+    words = ["simulate", "-o", str(tmp_path / "scene"), "--size-px", "64", "--planes", "2"]
     ended = subprocess.run(
         [sys.executable, "-m", "isl", *words],
         preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (2000, 2000)),

@@ -34,7 +34,7 @@ _COMMANDS = (
     ("evaluate", JOB, "Say in a report how good predictions are."),
     ("info", LOOK, "Show what images, or a model file, hold."),
     ("demo", LOOK, "Predict a small scene that needs no data, and evaluate the prediction."),
-    ("simulate", LOOK, "Write a synthetic scene to try things on."),
+    ("simulate", LOOK, "Simulate a plate of images whose truth is known."),
     ("download", LOOK, "Fetch the published images and weights of 2018."),
     ("import-checkpoint", LOOK, "Make a model file of the weights published in 2018."),
 )

@@ -67,7 +67,7 @@ def read_settings(path: Path | None, flags: Mapping[str, Any] | None = None) -> 
         Where the file cannot be read, or a setting is unknown or makes no sense; the message names
         the file, the setting and the nearest name that exists.
     """
-    from_file = {} if path is None else _read_yaml(path)
+    from_file = {} if path is None else read_yaml(path)
     given = {name: _split(value) for name, value in (flags or {}).items()}
     try:
         return TrainConfig.model_validate(_merge(from_file, given))
@@ -134,7 +134,8 @@ def _split(value: Any) -> Any:
     return value
 
 
-def _read_yaml(path: Path) -> dict[str, Any]:
+def read_yaml(path: Path) -> dict[str, Any]:
+    """What a YAML file of settings holds; raises `ConfigError` where it cannot be read."""
     import yaml
 
     try:

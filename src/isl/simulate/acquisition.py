@@ -355,9 +355,15 @@ def _part(progress: ProgressCallback, first: float, last: float, message: str) -
 
 
 def _resolve(device: str) -> str:
-    """``"auto"`` as the name of a device."""
-    if device != "auto":
-        return device
+    """Name of a device that is there; ``"auto"`` is a GPU or the processor."""
     import torch
 
-    return "cuda" if torch.cuda.is_available() else "cpu"
+    if device == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError) as error:
+        raise ConfigError(
+            f"the device '{device}' cannot be used: {str(error).splitlines()[0]}; take auto or cpu"
+        ) from error
+    return device
