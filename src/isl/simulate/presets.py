@@ -7,14 +7,16 @@ from collections.abc import Mapping
 from isl.core.errors import ConfigError
 from isl.simulate.imaging.camera import Camera
 from isl.simulate.imaging.microscope import Confocal, WideField
-from isl.simulate.optics.light import Dic, PhaseContrast
+from isl.simulate.optics.light import BrightField, Dic, PhaseContrast
 from isl.simulate.scenes.config import (
     AdherentConfig,
     CocciConfig,
     DeadConfig,
     DebrisConfig,
     DividingConfig,
+    IndexConfig,
     LifeConfig,
+    NeuriteConfig,
     NeuronConfig,
     SceneConfig,
     SuspensionConfig,
@@ -22,6 +24,9 @@ from isl.simulate.scenes.config import (
 from isl.simulate.settings import Grid, SimulationConfig, Stain
 
 _SMALL = (160.0, 160.0)
+_RELIEF_DEG = -70.0
+"""Direction in which the published images of condition B are lit: by regression of them on the
+gradient of their fluorescence."""
 
 
 def _wide_field(name: str, dye: str, emission_um: float) -> Stain:
@@ -38,9 +43,9 @@ def _immersed(name: str, dye: str, emission_um: float) -> Stain:
 
 def _confocal(name: str, dyes: dict[str, float], excitation_um: float, emission_um: float) -> Stain:
     microscope = Confocal(
-        na=0.45, excitation_um=excitation_um, emission_um=emission_um, pinhole_airy=1.5
+        na=0.35, excitation_um=excitation_um, emission_um=emission_um, pinhole_airy=2.0
     )
-    camera = Camera(photons_per_unit=60.0, gain=0.05, offset=200.0, read_noise_e=1.0)
+    camera = Camera(photons_per_unit=600.0, gain=0.2, offset=1000.0, read_noise_e=1.0)
     return Stain(name=name, dyes=dyes, microscope=microscope, camera=camera)
 
 
@@ -56,17 +61,43 @@ PRESETS: Mapping[str, SimulationConfig] = {
         ),
         stains=(_NUCLEI, _CYTOPLASM),
     ),
+    # The published images called PHASE_CONTRAST show everything in relief, as oblique light and DIC
+    # do and centred phase contrast does not.
     "neurons": SimulationConfig(
         scene=SceneConfig(
-            size_um=_SMALL, neurons=NeuronConfig(), dead=DeadConfig(), debris=DebrisConfig()
+            size_um=(125.0, 125.0),
+            neurons=NeuronConfig(
+                density_per_mm2=840.0,
+                nucleus_radius_um=4.0,
+                clustering=0.9,
+                cluster_cells=16.0,
+                dendrites=NeuriteConfig(number=2, length_um=40.0, index=0.015, stain=0.3),
+                axons=NeuriteConfig(
+                    number=1,
+                    length_um=350.0,
+                    radius_um=0.6,
+                    tip_radius_um=0.35,
+                    persistence_um=250.0,
+                    branches_per_mm=4.0,
+                    bundling=0.6,
+                    index=0.010,
+                ),
+            ),
+            dead=DeadConfig(density_per_mm2=120.0, index=IndexConfig(dead=0.04)),
+            debris=DebrisConfig(
+                density_per_mm2=10000.0, radius_um=0.7, size_spread=0.5, index=0.01, dna_share=0.005
+            ),
         ),
-        light=PhaseContrast(),
+        light=Dic(objective_na=0.35, condenser_na=0.15, shear_um=0.4, shear_angle_deg=_RELIEF_DEG),
+        source="PHASE_CONTRAST",
+        camera=Camera(photons_per_unit=1800.0),
         stains=(
             _confocal("DAPI_CONFOCAL", {"NUCLEI": 1.0}, 0.405, 0.45),
             _confocal("MAP2_CONFOCAL", {"DENDRITES": 1.0}, 0.488, 0.52),
             _confocal("NFH_CONFOCAL", {"AXONS": 1.0}, 0.561, 0.6),
         ),
         bleed_through={"NFH_CONFOCAL": {"MAP2_CONFOCAL": 0.05}},
+        grid=Grid(pixel_um=0.325),
     ),
     "dead": SimulationConfig(
         scene=SceneConfig(
@@ -88,30 +119,37 @@ PRESETS: Mapping[str, SimulationConfig] = {
         stains=(_NUCLEI, _MEMBRANE),
     ),
     "suspension": SimulationConfig(
-        scene=SceneConfig(size_um=_SMALL, suspension=SuspensionConfig()),
+        scene=SceneConfig(
+            size_um=(128.0, 128.0),
+            suspension=SuspensionConfig(
+                density_per_mm2=2600.0,
+                radius_um=5.3,
+                height_um=10.6,
+                nucleus_radius_um=4.2,
+                index=IndexConfig(cytoplasm=0.03, nucleus=0.026, membrane=0.033),
+                life=LifeConfig(speed_um_per_h=20.0, persistence_h=0.2),
+            ),
+        ),
+        light=BrightField(objective_na=0.3, condenser_na=0.25),
+        camera=Camera(photons_per_unit=20000.0, full_well_e=60000.0),
         stains=(_NUCLEI, _MEMBRANE),
     ),
     "bacteria": SimulationConfig(
         scene=SceneConfig(
-            size_um=(32.0, 32.0),
+            size_um=(20.0, 20.0),
             height_um=3.0,
-            cocci=CocciConfig(density_per_mm2=60000.0),
+            cocci=CocciConfig(density_per_mm2=70000.0, chain=4.0, index=0.035),
         ),
         light=PhaseContrast(
             objective_na=1.25,
             immersion_index=1.515,
-            annulus_inner_na=0.45,
-            annulus_outer_na=0.52,
+            annulus_inner_na=0.40,
+            annulus_outer_na=0.60,
+            ring_transmission=0.15,
         ),
+        camera=Camera(photons_per_unit=9000.0),
         stains=(_immersed("DNA", "NUCLEI", 0.46), _immersed("MEMBRANE", "MEMBRANE", 0.62)),
-        grid=Grid(
-            pixel_um=0.1,
-            planes=5,
-            plane_um=0.3,
-            focus_um=0.6,
-            slice_um=0.2,
-            margin_um=2.0,
-        ),
+        grid=Grid(pixel_um=0.05, planes=5, plane_um=0.3, focus_um=0.6, slice_um=0.2, margin_um=1.0),
     ),
     "mixed": SimulationConfig(
         scene=SceneConfig(

@@ -80,6 +80,8 @@ class SimulationConfig(Config):
     """What is in the dish, and the size of the field."""
     light: Annotated[BrightField | PhaseContrast | Dic, Field(discriminator="name")] = BrightField()
     """The transmitted-light microscope."""
+    source: Annotated[str, Field(pattern=r"^[A-Za-z0-9_]+$")] | None = None
+    """Name of the transmitted-light channel; that of the microscope by default."""
     camera: Camera = Camera(photons_per_unit=6000.0)
     """What records transmitted light; the empty field has an intensity of 1."""
     stains: tuple[Stain, ...] = ()
@@ -114,7 +116,7 @@ class SimulationConfig(Config):
     @property
     def source_name(self) -> str:
         """Name of the transmitted-light channel."""
-        return SOURCE_NAMES[self.light.name]
+        return self.source or SOURCE_NAMES[self.light.name]
 
     @property
     def size_yx(self) -> tuple[int, int]:
