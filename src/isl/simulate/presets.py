@@ -90,7 +90,7 @@ PRESETS: Mapping[str, SimulationConfig] = {
         ),
         light=Dic(objective_na=0.35, condenser_na=0.15, shear_um=0.4, shear_angle_deg=_RELIEF_DEG),
         source="PHASE_CONTRAST",
-        camera=Camera(photons_per_unit=1800.0),
+        camera=Camera(photons_per_unit=1300.0),
         stains=(
             _confocal("DAPI_CONFOCAL", {"NUCLEI": 1.0}, 0.405, 0.45),
             _confocal("MAP2_CONFOCAL", {"DENDRITES": 1.0}, 0.488, 0.52),
@@ -126,19 +126,20 @@ PRESETS: Mapping[str, SimulationConfig] = {
                 radius_um=5.3,
                 height_um=10.6,
                 nucleus_radius_um=4.2,
-                index=IndexConfig(cytoplasm=0.03, nucleus=0.026, membrane=0.033),
+                index=IndexConfig(cytoplasm=0.026, nucleus=0.023, membrane=0.03),
                 life=LifeConfig(speed_um_per_h=20.0, persistence_h=0.2),
             ),
         ),
         light=BrightField(objective_na=0.3, condenser_na=0.25),
         camera=Camera(photons_per_unit=20000.0, full_well_e=60000.0),
         stains=(_NUCLEI, _MEMBRANE),
+        grid=Grid(focus_um=0.0),
     ),
     "bacteria": SimulationConfig(
         scene=SceneConfig(
             size_um=(20.0, 20.0),
             height_um=3.0,
-            cocci=CocciConfig(density_per_mm2=70000.0, chain=4.0, index=0.035),
+            cocci=CocciConfig(density_per_mm2=130000.0, chain=4.0, index=0.035),
         ),
         light=PhaseContrast(
             objective_na=1.25,
