@@ -185,6 +185,9 @@ class TrainConfig(Config):
     difficulty_power: NonNegative = 2.0
     """Targets weigh in the loss by their own scores to this power, so that the one predicted worst
     is learned most; 0 treats all alike."""
+    batch_norm_batches: Annotated[int, Field(ge=0)] = 0
+    """Batches on which the statistics of batch norm are measured anew before each scoring and at
+    the end; 0 keeps the running ones, which lag behind weights that still change fast."""
     squared_error_weight: NonNegative = 0.5
     """Weight of the squared error of the mean beside the continuous ranked probability score."""
     log_score_weight: NonNegative = 0.0

@@ -16,6 +16,7 @@ from isl.data.patches import Batch, PatchSampler
 from isl.data.published_augmentation import build_augmentation
 from isl.models.distribution import Distribution
 from isl.models.labeling import LabelingNetwork
+from isl.training.batch_norm import refresh_batch_norm
 from isl.training.budget import Budget, learning_rate_factor
 from isl.training.heldout import RunningPearson
 from isl.training.loss import batch_loss, heldout_loss, predict_batch
@@ -118,8 +119,16 @@ class LabelingModule(L.LightningModule):
             self.trainer.should_stop = True
 
     def on_validation_epoch_start(self) -> None:
-        """Forget the scores of the last time."""
+        """Forget the scores of the last time; bring batch norm up to date where asked to."""
+        if self.config.batch_norm_batches:
+            refresh_batch_norm(self.network, self._unseen_batches())
         self._pearson = RunningPearson(len(self._target_names))
+
+    def _unseen_batches(self) -> Iterator[Batch]:
+        """Batches as those of the steps to come."""
+        for step in range(self.global_step, self.global_step + self.config.batch_norm_batches):
+            batch = Batch(*(part.to(self.device) for part in self.sampler.batch(step)))
+            yield self._augmentation(batch, step)
 
     def validation_step(self, batch: Batch, batch_idx: int) -> dict[str, Distribution]:
         """Score one held-out box."""
