@@ -38,7 +38,7 @@ def test_an_empty_dish_is_even_light_with_shot_noise(quick):
 
 
 def test_nuclei_are_bright_where_their_labels_are(quick):
-    config = quick(changes={"scene": {"adherent": {"density_per_mm2": 2000}}}, size_yx=(64, 64))
+    config = quick(changes={"scene": {"adherent": {"density_per_mm2": 3000}}}, size_yx=(64, 64))
     taken = acquire(config, 2)
     image, inside = taken.targets["NUCLEI"][0].astype(float), taken.truth.nuclei > 0
     assert inside.any()
@@ -47,7 +47,7 @@ def test_nuclei_are_bright_where_their_labels_are(quick):
 
 def test_source_and_labels_lie_on_each_other(quick):
     """Light absorbs nothing here, but what refracts it changes it there."""
-    changes = {"scene": {"adherent": {"density_per_mm2": 1000}}, "camera": NO_NOISE}
+    changes = {"scene": {"adherent": {"density_per_mm2": 1500}}, "camera": NO_NOISE}
     taken = acquire(quick(changes=changes, size_yx=(96, 96)), 5)
     contrast = np.abs(taken.source[0] / 10000.0 - 1.01)
     inside = taken.truth.cells > 0
@@ -57,8 +57,9 @@ def test_source_and_labels_lie_on_each_other(quick):
 
 
 def test_a_shift_of_fluorescence_moves_targets_and_nothing_else(quick):
-    by = {"stage": {"lateral_offset_um": (0.0, 2.0)}}
-    still, moved = acquire(quick(), 7), acquire(quick(changes=by), 7)
+    crowded = {"scene": {"adherent": {"density_per_mm2": 3000}}}
+    by = {**crowded, "stage": {"lateral_offset_um": (0.0, 2.0)}}
+    still, moved = acquire(quick(changes=crowded), 7), acquire(quick(changes=by), 7)
     np.testing.assert_array_equal(still.source, moved.source)
     a = still.targets["CYTOPLASM"][0, :, :-4].astype(float)
     b = moved.targets["CYTOPLASM"][0, :, 4:].astype(float)

@@ -54,7 +54,7 @@ def test_zarr_plate_opens_as_any_plate(plan, zarr_plate):
     assert [f.name for f in fovs] == ["A/1/0", "A/1/1", "A/2/0", "A/2/1"]
     assert [f.condition for f in fovs] == ["alive", "alive", "dying", "dying"]
     assert {f.shape[0] for f in fovs} == {2}
-    assert fovs[0].voxel_size.x == 0.5
+    assert fovs[0].voxel_size.x == plan.conditions["alive"].grid.pixel_um
     assert fovs[0].channel_names[0] == "PHASE_CONTRAST"
 
 
