@@ -74,3 +74,11 @@ def test_nothing_acquired_is_nan():
         torch.ones(1, 1, 2, 2), torch.ones(1, 1, 2, 2), torch.zeros(1, 1, 2, 2, dtype=torch.bool)
     )
     assert running.value()[0] != running.value()[0]
+
+
+@pytest.mark.parametrize("value", [0.1, 1e4])
+def test_constant_prediction_has_no_correlation(value):
+    running = RunningPearson(1)
+    truth = torch.rand(1, 1, 40, 40)
+    running.add(torch.full_like(truth, value), truth, torch.ones_like(truth, dtype=torch.bool))
+    assert running.value()[0] != running.value()[0]

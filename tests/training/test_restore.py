@@ -94,3 +94,11 @@ def test_a_run_goes_on_from_a_model_and_says_so(tmp_path):
         second.network.stem[1].weight, first.network.stem[1].weight, atol=1e-5, rtol=1e-3
     )
     assert second.card.training["start_from"] == str(tmp_path / "a.isl")
+
+
+def test_settings_of_the_network_are_checked_when_it_is_known(tmp_path):
+    """Crops are for the network of 2018, which here only the model to start from names."""
+    config = TrainConfig(start_from=str(tmp_path / "a.isl"), crop_px=520, max_steps=1)
+    train([field()], TrainConfig(**TINY), tmp_path / "a.isl")
+    with pytest.raises(ConfigError, match="crop_px is for the network isl2018"):
+        train([field()], config, tmp_path / "b.isl")

@@ -250,9 +250,9 @@ def _figures(progress: Progress) -> str:
 def _describe(error: BaseException) -> tuple[str, int]:
     """Message and exit code of an error."""
     if isinstance(error, KeyboardInterrupt):
-        return "interrupted; nothing half-written is left behind", INTERRUPTED
+        return "interrupted; no half-written output is left behind", INTERRUPTED
     if isinstance(error, Terminated):
-        return "terminated; nothing half-written is left behind", TERMINATED
+        return "terminated; no half-written output is left behind", TERMINATED
     if isinstance(error, IslError):
         return str(error), ERROR
     if isinstance(error, OSError) and error.strerror:

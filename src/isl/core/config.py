@@ -282,6 +282,8 @@ class TrainConfig(Config):
 
     @model_validator(mode="after")
     def _patch_fits_the_network(self) -> Self:
+        if self.start_from is not None and "network" not in self.model_fields_set:
+            return self  # checked when the network of that model is known
         if isinstance(self.network, Isl2018Config):
             return self._checked_for_isl2018()
         if self.crop_px is not None:

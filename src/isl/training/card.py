@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
@@ -75,7 +76,7 @@ def make_card(
         trained_on=tuple(
             TrainedField(name=f.name, path=str(f.path)) for f in fovs if f.name in trained
         ),
-        scores={name: r for name, r in module.scores.items() if r == r} or None,
+        scores={name: r for name, r in module.scores.items() if math.isfinite(r)} or None,
         provenance=Provenance(
             version=isl.__version__,
             date=datetime.now(UTC).isoformat(timespec="seconds"),

@@ -17,6 +17,7 @@ from isl.models.labeling import LabelingNetwork, even_depths
 
 MOST_BOXES = 16
 LARGEST_PX = 1024
+_ROUNDING = 1e-6
 
 
 def heldout_batches(
@@ -73,8 +74,10 @@ class RunningPearson:
         self._sums += sums.cpu()
 
     def value(self) -> list[float]:
-        """Correlation of each target; NaN where it was acquired nowhere or is constant."""
+        """Correlation of each target; NaN where it was acquired nowhere or either is constant."""
         n, x, y, xx, yy, xy = self._sums
         covariance = xy - x * y / n
         variances = (xx - x * x / n) * (yy - y * y / n)
-        return [float(r) for r in covariance / variances.sqrt()]
+        # What is left of the variance of a constant is rounding, of either sign.
+        correlation = torch.where(variances > 0, covariance / variances.sqrt(), torch.nan)
+        return [float(r) if abs(r) <= 1.0 + _ROUNDING else float("nan") for r in correlation]

@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import torch
+from pydantic import ValidationError
 
 from isl.core.config import Isl2018Config, NetworkConfig, TrainConfig
 from isl.core.errors import ConfigError
@@ -104,7 +105,11 @@ def _with_network_of(old: Model | None, config: TrainConfig) -> TrainConfig:
     if old is None or "network" in config.model_fields_set:
         return config
     given = config.model_dump(exclude_unset=True)
-    return TrainConfig.model_validate(given | {"network": old.card.network.model_dump()})
+    try:
+        return TrainConfig.model_validate(given | {"network": old.card.network.model_dump()})
+    except ValidationError as error:
+        reasons = "; ".join(str(e["msg"]).removeprefix("Value error, ") for e in error.errors())
+        raise ConfigError(f"with the network of {config.start_from}: {reasons}") from error
 
 
 def _start(module: LabelingModule, old: Model | None, roles: Roles, config: TrainConfig) -> str:
