@@ -23,7 +23,10 @@ if TYPE_CHECKING:
     from isl.io.fov import Fov
 
 SEED = 20260
-"""The demo's scene; scenes from seed 20000 on are never trained on."""
+"""The demo's plate; plates from seed 20000 on are never trained on."""
+PRESET = "adherent"
+"""What is in the dish."""
+SCENE = "scene.zarr"
 REAL_WELL = Path("isl2018") / "condition_B_well_A4"
 REAL_REGION = "columns:576-767"
 """Part of the real well that the shipped model has not seen."""
@@ -58,13 +61,13 @@ def demo(
     data = real_well() if real else None
     with staged(output, overwrite=overwrite) as folder:
         folder.mkdir()
-        case = _scene(folder, output) if data is None else _real(data)
         with progress_bar() as progress:
+            case = _scene(folder, output, progress) if data is None else _real(data)
             evaluation = _run(case, folder, progress)
     for line in evaluation.headlines():
         say(line)
     if data is None:
-        say(f"scene:       {output / 'scene'}")
+        say(f"scene:       {output / SCENE}")
     say(f"predictions: {output / 'predictions.zarr'}   (open it in napari or Fiji)")
     say(f"report:      {output / 'report.html'}   (open it in a browser)")
     say(f"picture:     {output / 'demo.png'}")
@@ -120,16 +123,16 @@ def real_well() -> Path:
     )
 
 
-def _scene(folder: Path, output: Path) -> Case:
-    """Write the scene and open it as a user would."""
+def _scene(folder: Path, output: Path, progress: ProgressCallback) -> Case:
+    """Simulate the scene and open it as a user would."""
     from isl.io.open import open_fovs
-    from isl.simulate.files import TABLE, write_scene
-    from isl.simulate.scene import simulate_scene
+    from isl.simulate.plate import PlatePlan, simulate_plate
+    from isl.simulate.presets import preset
 
-    write_scene(simulate_scene(SEED), folder / "scene")
+    plan = PlatePlan({PRESET: preset(PRESET)}, seed=SEED)
+    simulate_plate(plan, folder / SCENE, progress=progress)
     # Everything is renamed when it is complete, so the report must not name the place of today.
-    final = output / "scene" / TABLE
-    fovs = [replace(fov, path=final) for fov in open_fovs(folder / "scene" / TABLE)]
+    fovs = [replace(fov, path=output / SCENE) for fov in open_fovs(folder / SCENE)]
     return Case(fovs, "demo.isl", None)
 
 
