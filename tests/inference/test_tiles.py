@@ -74,14 +74,18 @@ def test_empty_tile_or_image_is_refused(shape_yx, tile_px):
 
 
 @given(plans)
-def test_what_is_shown_reaches_the_stride_and_keeps_the_image(plan):
-    image = np.random.default_rng(0).random((2, *plan[0]), np.float32)
+def test_what_is_shown_reaches_the_stride_and_is_reflected_beyond_the_image(plan):
+    (size_y, size_x), stride = plan[0], plan[3]
+    image = np.random.default_rng(0).random((2, size_y, size_x), np.float32)
+    modes = ["reflect" if size > 1 else "edge" for size in (size_y, size_x)]
+    around = np.pad(image, ((0, 0), (0, stride), (0, 0)), modes[0])
+    around = np.pad(around, ((0, 0), (0, 0), (0, stride)), modes[1])
     for tile in planned(plan):
-        part = image[:, *tile.read.slices]
-        shown = tile.show(part)
-        assert shown.shape[1] % plan[3] == shown.shape[2] % plan[3] == 0
-        assert shown.shape[1] - part.shape[1] < plan[3]
-        np.testing.assert_array_equal(shown[:, : part.shape[1], : part.shape[2]], part)
+        shown = tile.show(image[:, *tile.read.slices])
+        assert shown.shape[1] % stride == shown.shape[2] % stride == 0
+        assert tile.shown.y1 - size_y < stride
+        assert tile.shown.x1 - size_x < stride
+        np.testing.assert_array_equal(shown, around[:, *tile.shown.slices])
 
 
 def test_images_are_reflected_repeatedly():
