@@ -7,10 +7,11 @@ import numpy as np
 import torch
 
 from isl.core.axes import VoxelSize
-from isl.core.config import NetworkConfig
+from isl.core.config import Isl2018Config, NetworkConfig
 from isl.core.errors import DamagedFileError
 from isl.inference.model import Model, ModelCard, Provenance, SourceCard, TargetCard
 from isl.io.fov import Channel, Fov
+from isl.models.build import build_labeling_network
 from isl.models.network import build_network
 
 TINY = NetworkConfig(widths=(4, 6), blocks=(1, 1), stem_stride=2, z_slots=5)
@@ -79,3 +80,20 @@ def make_model(config=TINY, targets=("DAPI", "MAP2"), voxel_size=LATERAL_03):
         ),
     )
     return Model(card, make_network(config, len(targets)))
+
+
+PUBLISHED = Isl2018Config(base_depth=8, planes=2, classes=8)
+
+
+def make_published(normalization="published"):
+    """Model of a small published network, whose normalisations all do something."""
+    card = make_model().card.model_dump() | {"network": PUBLISHED.model_dump()}
+    card["source"]["normalization"] = normalization
+    card = ModelCard.model_validate(card)
+    torch.manual_seed(0)
+    network = build_labeling_network(PUBLISHED, card.target_names).eval()
+    for module in network.modules():
+        if isinstance(module, torch.nn.BatchNorm2d):
+            torch.nn.init.normal_(module.running_mean, 0.0, 0.1)
+            torch.nn.init.uniform_(module.weight, 2.0, 5.0)
+    return Model(card, network)

@@ -3,33 +3,20 @@
 import numpy as np
 import pytest
 import torch
-from inference_scene import make_fov, make_model
+from inference_scene import make_fov, make_model, make_published
 
 from isl.core.axes import Box
-from isl.core.config import Isl2018Config
 from isl.core.errors import ConfigError, DataError, ImageSizeError
-from isl.inference.model import Model, ModelCard
+from isl.inference.model import Model
 from isl.inference.model_file import load_model, save_model
 from isl.inference.predict import predict_fovs
 from isl.io.open import open_fovs
 from isl.io.provenance import written_part
-from isl.models.build import build_labeling_network
-
-CONFIG = Isl2018Config(base_depth=8, planes=2, classes=8)
 
 
 @pytest.fixture(scope="module")
 def model():
-    card = make_model().card.model_dump() | {"network": CONFIG.model_dump()}
-    card["source"]["normalization"] = "published"
-    card = ModelCard.model_validate(card)
-    torch.manual_seed(0)
-    network = build_labeling_network(CONFIG, card.target_names).eval()
-    for module in network.modules():
-        if isinstance(module, torch.nn.BatchNorm2d):
-            torch.nn.init.normal_(module.running_mean, 0.0, 0.1)
-            torch.nn.init.uniform_(module.weight, 2.0, 5.0)
-    return Model(card, network)
+    return make_published()
 
 
 @pytest.fixture(scope="module")

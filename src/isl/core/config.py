@@ -98,7 +98,10 @@ PUBLISHED_TRAINING: dict[str, Any] = {
 }
 """What was published about training the network of 2018: its defaults."""
 
-_PUBLISHED_INPUT_PX, _PUBLISHED_OUTPUT_PX = 250, 8
+PUBLISHED_INPUT_PX = 250
+"""Side of the patches that the network of 2018 was published with."""
+PUBLISHED_OUTPUT_PX = 8
+"""Side of what it predicts of such a patch."""
 
 
 class TrainConfig(Config):
@@ -278,7 +281,7 @@ class TrainConfig(Config):
         """Side of what the network predicts of a patch."""
         if isinstance(self.network, NetworkConfig):
             return self.patch_px
-        return self.patch_px - _PUBLISHED_INPUT_PX + _PUBLISHED_OUTPUT_PX
+        return self.patch_px - PUBLISHED_INPUT_PX + PUBLISHED_OUTPUT_PX
 
     @model_validator(mode="after")
     def _patch_fits_the_network(self) -> Self:
@@ -297,10 +300,10 @@ class TrainConfig(Config):
         return self
 
     def _checked_for_isl2018(self) -> Self:
-        period = 2 * _PUBLISHED_OUTPUT_PX
-        more = self.patch_px - _PUBLISHED_INPUT_PX
+        period = 2 * PUBLISHED_OUTPUT_PX
+        more = self.patch_px - PUBLISHED_INPUT_PX
         if more < 0 or more % period:
-            nearest = _PUBLISHED_INPUT_PX + max(0, more // period * period)
+            nearest = PUBLISHED_INPUT_PX + max(0, more // period * period)
             raise ValueError(
                 f"patch_px is {self.patch_px} but must be 250 plus a multiple of 16 for the "
                 f"network isl2018; try {nearest}"

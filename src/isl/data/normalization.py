@@ -196,15 +196,18 @@ def _normalizer(
 
 
 def _full_range(dtype: np.dtype[Any], mean: float, what: str) -> float:
-    """Largest value of a type; 1 for floating-point numbers, which then have to lie in 0..1."""
-    if dtype.kind in "ui":
-        return float(np.iinfo(dtype).max)
-    if not 0.0 <= mean <= 1.0:
+    """Largest value of a type; floating-point numbers have to lie in 0..1."""
+    if dtype.kind not in "ui" and not 0.0 <= mean <= 1.0:
         raise DataError(
             f"{what}: the model divides images by the largest value of their type, which floating-"
             f"point images do not have, and their mean is {mean:g}; bring them to 0..1"
         )
-    return 1.0
+    return _largest(dtype)
+
+
+def _largest(dtype: np.dtype[Any]) -> float:
+    """Largest value of integers; 1 for floating-point numbers."""
+    return float(np.iinfo(dtype).max) if dtype.kind in "ui" else 1.0
 
 
 def _doubt(mean: float, what: str) -> str:
@@ -233,7 +236,7 @@ def target_normalizer(
         Of the images.
     """
     if recipe == "full-range":
-        return TargetNormalizer(0.0, float(np.iinfo(dtype).max) if dtype.kind in "ui" else 1.0)
+        return TargetNormalizer(0.0, _largest(dtype))
     if recipe == "published":
         scale = std / _PUBLISHED_STD
         return TargetNormalizer(mean - _PUBLISHED_TARGET_MEAN * scale, scale)

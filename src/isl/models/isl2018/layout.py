@@ -9,12 +9,10 @@ import math
 from dataclasses import dataclass
 from typing import Literal
 
-from isl.core.config import Isl2018Config
+from isl.core.config import PUBLISHED_INPUT_PX, PUBLISHED_OUTPUT_PX, Isl2018Config
 
-OUTPUT_PX = 8
-"""Side of the published output patch."""
-INPUT_PX = 250
-"""Side of the published input patch."""
+INPUT_PX = PUBLISHED_INPUT_PX
+OUTPUT_PX = PUBLISHED_OUTPUT_PX
 LOST_PX = (INPUT_PX - OUTPUT_PX) // 2
 """Pixels by which an output is smaller than its input, on each side."""
 
