@@ -60,7 +60,7 @@ class Measured:
 def model_of(way: str, targets: int):
     """Model of random weights; ``way`` is a stitching of the published network or ``default``."""
     import isl
-    from isl.core.config import Isl2018Config, NetworkConfig
+    from isl.core.networks import Isl2018Config, NetworkConfig
     from isl.inference.model_card import ModelCard, Provenance, SourceCard, TargetCard
     from isl.models.build import build_labeling_network
 

@@ -36,7 +36,7 @@ def prepare(folder: Path, size_yx: tuple[int, int], planes: int) -> tuple[Path, 
     import tifffile
 
     import isl
-    from isl.core.config import NetworkConfig
+    from isl.core.networks import NetworkConfig
     from isl.inference.model_card import ModelCard, Provenance, SourceCard, TargetCard
     from isl.inference.model_file import save_model
     from isl.models.network import build_network

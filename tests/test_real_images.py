@@ -5,7 +5,7 @@ import pytest
 
 import isl
 from isl.cli.demo import shipped_model
-from isl.core.config import NetworkConfig
+from isl.core.networks import NetworkConfig
 
 pytestmark = pytest.mark.data
 

@@ -7,7 +7,7 @@ import torch
 
 import isl
 from isl.core.axes import VoxelSize
-from isl.core.config import NetworkConfig
+from isl.core.networks import NetworkConfig
 from isl.inference.model import Model
 from isl.inference.model_card import (
     ModelCard,

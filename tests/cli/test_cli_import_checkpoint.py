@@ -11,7 +11,7 @@ import torch
 from isl.cli.app import run
 from isl.cli.import_checkpoint import parse_voxel_size
 from isl.core.axes import VoxelSize
-from isl.core.config import Isl2018Config
+from isl.core.networks import Isl2018Config
 from isl.inference.model_file import load_model
 from isl.io.open import open_fovs
 from isl.models.isl2018 import from_checkpoint

@@ -16,7 +16,7 @@ import tifffile
 from isl.cli.app import run
 from isl.cli.predict import closing_lines
 from isl.core.axes import Box
-from isl.core.config import Isl2018Config
+from isl.core.networks import Isl2018Config
 from isl.inference.model import Model
 from isl.inference.model_file import load_model, save_model
 from isl.inference.predict import PredictSummary

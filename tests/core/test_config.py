@@ -1,7 +1,8 @@
 import pytest
 from pydantic import ValidationError
 
-from isl.core.config import NetworkConfig, TrainConfig
+from isl.core.config import TrainConfig
+from isl.core.networks import NetworkConfig
 
 
 def test_every_setting_is_documented():

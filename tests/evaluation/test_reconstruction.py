@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from isl.core.axes import Box, VoxelSize
-from isl.core.config import Isl2018Config
+from isl.core.networks import Isl2018Config
 from isl.evaluation.reconstruction import reconstruct_source
 from isl.inference.model import Model
 from isl.inference.model_card import ModelCard, Provenance, SourceCard, TargetCard

@@ -7,8 +7,8 @@ import numpy as np
 import torch
 
 from isl.core.axes import VoxelSize
-from isl.core.config import Isl2018Config, NetworkConfig
 from isl.core.errors import DamagedFileError
+from isl.core.networks import Isl2018Config, NetworkConfig
 from isl.inference.model import Model, ModelCard, Provenance, SourceCard, TargetCard
 from isl.io.fov import Channel, Fov
 from isl.models.build import build_labeling_network

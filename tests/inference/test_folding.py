@@ -3,7 +3,7 @@ import torch
 from inference_scene import TINY, make_network
 from torch import nn
 
-from isl.core.config import NetworkConfig
+from isl.core.networks import NetworkConfig
 from isl.inference.folding import fold_batch_norm
 
 

@@ -8,8 +8,8 @@ import pytest
 import torch
 
 from isl.core.axes import VoxelSize
-from isl.core.config import Isl2018Config
 from isl.core.errors import DataError, ModelFileError
+from isl.core.networks import Isl2018Config
 from isl.inference.imported import import_checkpoint
 from isl.inference.model_file import load_model, save_model
 from isl.models.isl2018.checkpoint import variable_names

@@ -6,7 +6,6 @@ from hypothesis import strategies as st
 from inference_scene import make_model
 
 from isl.core.axes import VoxelSize
-from isl.core.config import NetworkConfig
 from isl.core.errors import (
     BlankImageError,
     ChannelError,
@@ -14,6 +13,7 @@ from isl.core.errors import (
     DataError,
     VoxelSizeError,
 )
+from isl.core.networks import NetworkConfig
 
 PROPERTY_MODEL = make_model()
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 from inference_scene import make_network
 
-from isl.core.config import NetworkConfig
+from isl.core.networks import NetworkConfig
 
 
 def measured_margin_px(network):

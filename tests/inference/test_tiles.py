@@ -4,8 +4,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from isl.core.axes import Box
-from isl.core.config import NetworkConfig
 from isl.core.errors import ConfigError, ImageSizeError
+from isl.core.networks import NetworkConfig
 from isl.inference.tiles import Grid, Tile, plan_tiles
 from isl.models.network import build_network
 

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from isl.core.config import Isl2018Config, NetworkConfig
+from isl.core.networks import Isl2018Config, NetworkConfig
 from isl.data.patches import Batch
 from isl.models.build import build_labeling_network
 from isl.training.batch_norm import refresh_batch_norm

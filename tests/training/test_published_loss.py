@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from isl.core.config import Isl2018Config
+from isl.core.networks import Isl2018Config
 from isl.data.patches import Batch
 from isl.models.categorical import Categorical
 from isl.models.isl2018.labeling import Isl2018Labeling

@@ -2,8 +2,9 @@ import pytest
 import torch
 from test_run import TINY, field
 
-from isl.core.config import Isl2018Config, NetworkConfig, TrainConfig
+from isl.core.config import TrainConfig
 from isl.core.errors import ConfigError
+from isl.core.networks import Isl2018Config, NetworkConfig
 from isl.inference.model import Model
 from isl.models.build import build_labeling_network
 from isl.training.restore import restore_weights

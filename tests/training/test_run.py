@@ -7,8 +7,9 @@ import torch
 from scipy.ndimage import gaussian_filter
 
 from isl.core.axes import VoxelSize
-from isl.core.config import NetworkConfig, TrainConfig
+from isl.core.config import TrainConfig
 from isl.core.errors import ChannelError, ConfigError, OutputError, VoxelSizeError
+from isl.core.networks import NetworkConfig
 from isl.inference.model_file import load_model
 from isl.io.arrays import fov_from_arrays
 from isl.training.run import train

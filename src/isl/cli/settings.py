@@ -36,7 +36,11 @@ def flags_of(*configs: type[BaseModel]) -> Any:
     type
         A ``TypedDict`` that cyclopts reads.
     """
-    fields = {name: _flag(name, field) for c in configs for name, field in c.model_fields.items()}
+    fields = {
+        name: _flag(name, field)
+        for c in reversed(configs)  # where several have a field, the help of the first is shown
+        for name, field in c.model_fields.items()
+    }
     if len(configs) > 1:
         choices = [
             choice for c in configs for choice in get_args(c.model_fields["name"].annotation)

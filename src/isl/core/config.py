@@ -9,11 +9,17 @@ import re
 from collections.abc import Sequence
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
-Positive = Annotated[int, Field(gt=0)]
-NonNegative = Annotated[float, Field(ge=0)]
-Fraction = Annotated[float, Field(ge=0, le=1)]
+from isl.core.networks import (
+    PUBLISHED_INPUT_PX,
+    PUBLISHED_OUTPUT_PX,
+    AnyNetwork,
+    Isl2018Config,
+    NetworkConfig,
+)
+from isl.core.settings import Config, Fraction, NonNegative, Positive
+
 Stitching = Literal["patches", "dense", "single-pass"]
 """How the published network covers an image; see `isl.models.isl2018.stitching`."""
 
@@ -22,58 +28,6 @@ Normalization = Literal["standard", "published", "full-range"]
 """How images are brought to a network's range; see `isl.data.normalization`."""
 Border = Literal["reflect", "valid"]
 """What stands at the border of a prediction; see `isl.inference.tiles`."""
-
-
-class Config(BaseModel):
-    """Base of all settings: frozen, and unknown names are refused."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
-
-
-class NetworkConfig(Config):
-    """Size of the default network."""
-
-    name: Literal["default"] = "default"
-    """Which network to build."""
-    widths: tuple[Positive, ...] = (96, 160, 256)
-    """Channels of each level, the finest first; each further level halves the resolution."""
-    blocks: tuple[Positive, ...] = (2, 2, 2)
-    """Residual blocks of each level (in the encoder, and again in the decoder)."""
-    stem_stride: Literal[1, 2, 4, 8] = 4
-    """Pixels of the image per pixel of the finest level, in y and in x."""
-    z_slots: Positive = 13
-    """Depths at which every stack is sampled by linear interpolation before the first layer;
-    training lowers it to the number of planes of the deepest stack."""
-    dropout: Fraction = 0.1
-    """Share of feature maps left out at random while training."""
-
-    @model_validator(mode="after")
-    def _one_block_count_per_level(self) -> Self:
-        if len(self.widths) != len(self.blocks) or not self.widths:
-            raise ValueError(
-                f"widths has {len(self.widths)} levels and blocks has {len(self.blocks)}: "
-                "give both one number per level"
-            )
-        return self
-
-
-class Isl2018Config(Config):
-    """Size of the published network of 2018."""
-
-    name: Literal["isl2018"] = "isl2018"
-    """Which network to build."""
-    base_depth: Positive = 400
-    """Number that all depths follow from."""
-    planes: Positive = 26
-    """Planes that the network sees; the nearest plane of a stack is taken for each."""
-    classes: Annotated[int, Field(ge=2)] = 256
-    """Grey levels that a head tells apart."""
-    projection: Annotated[int, Field(ge=0)] = 16
-    """Channels of the initial projection: 16 in the released program, 0 (none) in the paper."""
-    reconstruction: bool = True
-    """Whether further heads learn to reconstruct the source planes; half of the loss is theirs."""
-    batch_norm_momentum: Annotated[float, Field(gt=0, le=1)] = 0.001
-    """Share by which each step moves the running statistics; more for runs of few steps."""
 
 
 PUBLISHED_TRAINING: dict[str, Any] = {
@@ -97,11 +51,6 @@ PUBLISHED_TRAINING: dict[str, Any] = {
     "validate_minutes": 10.0,
 }
 """What was published about training the network of 2018: its defaults."""
-
-PUBLISHED_INPUT_PX = 250
-"""Side of the patches that the network of 2018 was published with."""
-PUBLISHED_OUTPUT_PX = 8
-"""Side of what it predicts of such a patch."""
 
 
 class TrainConfig(Config):
@@ -196,7 +145,7 @@ class TrainConfig(Config):
     log_score_weight: NonNegative = 0.0
     """Weight of the log score beside the continuous ranked probability score."""
 
-    network: Annotated[NetworkConfig | Isl2018Config, Field(discriminator="name")] = NetworkConfig()
+    network: Annotated[AnyNetwork, Field(discriminator="name")] = NetworkConfig()
     """Kind and size of the network."""
 
     start_from: Annotated[str | None, Field(json_schema_extra={"flag": "--from"})] = None
@@ -279,9 +228,9 @@ class TrainConfig(Config):
     @property
     def output_px(self) -> int:
         """Side of what the network predicts of a patch."""
-        if isinstance(self.network, NetworkConfig):
-            return self.patch_px
-        return self.patch_px - PUBLISHED_INPUT_PX + PUBLISHED_OUTPUT_PX
+        if isinstance(self.network, Isl2018Config):
+            return self.patch_px - PUBLISHED_INPUT_PX + PUBLISHED_OUTPUT_PX
+        return self.patch_px
 
     @model_validator(mode="after")
     def _patch_fits_the_network(self) -> Self:
@@ -291,7 +240,7 @@ class TrainConfig(Config):
             return self._checked_for_isl2018()
         if self.crop_px is not None:
             raise ValueError("crop_px is for the network isl2018; leave it out")
-        stride = self.network.stem_stride * 2 ** (len(self.network.widths) - 1)
+        stride = self.network.stride
         if self.patch_px % stride:
             raise ValueError(
                 f"patch_px is {self.patch_px} but must be a multiple of the network's stride, "

@@ -7,7 +7,9 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, FiniteFloat
 
 from isl.core.axes import VoxelSize
-from isl.core.config import Config, Isl2018Config, NetworkConfig, Normalization
+from isl.core.config import Normalization
+from isl.core.networks import AnyNetwork
+from isl.core.settings import Config
 from isl.io.fov import Modality
 
 FORMAT_VERSION: Literal[1] = 1
@@ -83,7 +85,7 @@ class ModelCard(Config):
     """The source."""
     voxel_size: VoxelSize
     """Voxel size of the training images in micrometres."""
-    network: Annotated[NetworkConfig | Isl2018Config, Field(discriminator="name")]
+    network: Annotated[AnyNetwork, Field(discriminator="name")]
     """The network that the weights belong to."""
     training: dict[str, Any]
     """Resolved settings of the training run."""

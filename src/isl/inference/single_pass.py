@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from isl.core.axes import Box
-from isl.core.config import Isl2018Config
 from isl.core.errors import ConfigError
+from isl.core.networks import Isl2018Config
 from isl.data.normalization import SourceNormalizer
 from isl.inference.engine import ReadBox
 from isl.inference.model import Model

@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from isl.core.config import Isl2018Config, NetworkConfig
+from isl.core.networks import AnyNetwork
 from isl.models.distribution import Distribution
 
 
@@ -26,7 +26,7 @@ class LabelingNetwork(nn.Module, ABC):
         Pixels by which its output is smaller than its input, before (top, left) and after.
     """
 
-    config: NetworkConfig | Isl2018Config
+    config: AnyNetwork
     stride: int
     margin_px: int
     lost_px: tuple[int, int] = (0, 0)

@@ -16,7 +16,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from isl.core.config import NetworkConfig
+from isl.core.networks import NetworkConfig
 from isl.models.distribution import PARAMETERS, SplitLogistic
 from isl.models.labeling import LabelingNetwork
 
@@ -192,12 +192,13 @@ def margin_px(config: NetworkConfig) -> int:
     reaches = [2 * blocks * pitch for blocks, pitch in zip(config.blocks, pitches, strict=True)]
     distance = 0
     for reach, coarser in zip(reaches, pitches[1:], strict=False):
-        distance = _round_up(distance + reach, coarser)
+        distance = round_up(distance + reach, coarser)
     distance += reaches[-1] + sum(reaches[:-1]) + pitches[0]
-    return _round_up(distance, pitches[-1])
+    return round_up(distance, pitches[-1])
 
 
-def _round_up(value: int, multiple: int) -> int:
+def round_up(value: int, multiple: int) -> int:
+    """The smallest multiple that is not below a value."""
     return -(-value // multiple) * multiple
 
 

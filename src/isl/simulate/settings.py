@@ -8,8 +8,8 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, ValidationError, model_validator
 
-from isl.core.config import Config, NonNegative, Positive
 from isl.core.errors import ConfigError
+from isl.core.settings import Config, NonNegative, Positive
 from isl.simulate.imaging.camera import Camera
 from isl.simulate.imaging.microscope import Microscope, WideField
 from isl.simulate.imaging.stage import Stage

@@ -9,8 +9,9 @@ from pathlib import Path
 import torch
 from pydantic import ValidationError
 
-from isl.core.config import Isl2018Config, NetworkConfig, TrainConfig
+from isl.core.config import TrainConfig
 from isl.core.errors import ConfigError
+from isl.core.networks import AnyNetwork, Isl2018Config
 from isl.core.progress import ProgressCallback, silent
 from isl.data.normalization import TargetNormalizer
 from isl.data.patches import PatchSampler
@@ -181,7 +182,7 @@ def _build_module(
     return LabelingModule(network, config, budget, sampler, tuple(heldout), roles.targets)
 
 
-def _fitting(config: TrainConfig, samples: Sequence[Sample]) -> NetworkConfig | Isl2018Config:
+def _fitting(config: TrainConfig, samples: Sequence[Sample]) -> AnyNetwork:
     """The network without depths that no stack has; as it was where it is taken over."""
     network = config.network
     if isinstance(network, Isl2018Config) or config.start_from is not None:

@@ -4,7 +4,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from isl.core.config import Isl2018Config
+from isl.core.networks import Isl2018Config
 from isl.models.isl2018.blocks import Head, Rv2Convolution, ScaleModule
 from isl.models.isl2018.layout import ModuleLayout, lay_out
 

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from isl.core.config import Isl2018Config
 from isl.core.errors import ModelFileError
+from isl.core.networks import Isl2018Config
 from isl.models.isl2018 import from_checkpoint
 from isl.models.isl2018.checkpoint import RELEASED_TARGETS, from_variables, variable_names
 from isl.models.isl2018.labeling import Isl2018Labeling

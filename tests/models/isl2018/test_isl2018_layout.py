@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from isl.core.config import Isl2018Config
+from isl.core.networks import Isl2018Config
 from isl.models.isl2018.blocks import ScaleModule
 from isl.models.isl2018.layout import lay_out
 from isl.models.isl2018.network import Isl2018, head_names

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from isl.core.config import Isl2018Config
+from isl.core.networks import Isl2018Config
 from isl.models.isl2018.labeling import Isl2018Labeling, nearest_planes
 from isl.models.isl2018.network import Isl2018, head_names, plane_fractions
 

@@ -10,8 +10,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from isl.core.config import Isl2018Config
 from isl.core.errors import ModelFileError
+from isl.core.networks import Isl2018Config
 from isl.io.tf_checkpoint import read_tf_checkpoint
 from isl.models.isl2018.blocks import Head, Rv2Convolution, ScaleModule
 from isl.models.isl2018.layout import lay_out

@@ -6,7 +6,8 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from isl.core.config import Isl2018Config, Stitching
+from isl.core.config import Stitching
+from isl.core.networks import Isl2018Config
 from isl.models.categorical import Categorical
 from isl.models.isl2018.network import Isl2018, head_names, plane_fractions, target_head
 from isl.models.isl2018.stitching import PERIOD_PX, STITCHERS

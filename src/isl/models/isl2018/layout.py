@@ -9,7 +9,7 @@ import math
 from dataclasses import dataclass
 from typing import Literal
 
-from isl.core.config import PUBLISHED_INPUT_PX, PUBLISHED_OUTPUT_PX, Isl2018Config
+from isl.core.networks import PUBLISHED_INPUT_PX, PUBLISHED_OUTPUT_PX, Isl2018Config
 
 INPUT_PX = PUBLISHED_INPUT_PX
 OUTPUT_PX = PUBLISHED_OUTPUT_PX

@@ -12,7 +12,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from isl.core.config import Isl2018Config
+from isl.core.networks import Isl2018Config
 from isl.models.isl2018.blocks import Head, ScaleModule
 from isl.models.isl2018.layout import INPUT_PX, lay_out
 

@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from isl.core.config import Config, NonNegative
 from isl.core.errors import DataError
+from isl.core.settings import Config, NonNegative
 
 
 class Camera(Config):

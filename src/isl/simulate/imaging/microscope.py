@@ -7,7 +7,7 @@ from typing import Annotated, Literal, Self
 import numpy as np
 from pydantic import Field, model_validator
 
-from isl.core.config import Config, NonNegative
+from isl.core.settings import Config, NonNegative
 
 AIRY_RADIUS = 0.61
 """Radius of the first dark ring of the Airy pattern, in wavelengths per numerical aperture."""

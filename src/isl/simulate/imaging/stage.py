@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from pydantic import Field
 from scipy import fft, ndimage
 
-from isl.core.config import Config, Fraction, NonNegative
 from isl.core.errors import ChannelError, ConfigError, DataError
+from isl.core.settings import Config, Fraction, NonNegative
 
 Pair = tuple[float, float]
 Pixels = TypeVar("Pixels")

@@ -7,7 +7,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from isl.core.config import Config, NonNegative, Positive
+from isl.core.settings import Config, NonNegative, Positive
 
 _Length = Annotated[float, Field(gt=0)]
 _DARK = 1e-6

@@ -9,7 +9,7 @@ from typing import Annotated, Self
 
 from pydantic import Field, model_validator
 
-from isl.core.config import Config, Fraction, NonNegative
+from isl.core.settings import Config, Fraction, NonNegative
 
 Length = Annotated[float, Field(gt=0, le=1000)]
 Density = Annotated[float, Field(ge=0, le=1e6)]
