@@ -30,6 +30,9 @@ Border = Literal["reflect", "valid"]
 """What stands at the border of a prediction; see `isl.inference.tiles`."""
 
 
+VoxelLength = Annotated[float, Field(gt=0)] | None
+"""Side of a voxel in micrometres; None where it does not matter."""
+
 PUBLISHED_TRAINING: dict[str, Any] = {
     "normalization": "published",
     "batch_size": 16,
@@ -66,12 +69,22 @@ class TrainConfig(Config):
     NEURITE_CONFOCAL=MAP2_CONFOCAL+NFH_CONFOCAL; absent where one of the channels is."""
     target_projection: Literal["max", "mean", "middle"] = "max"
     """How a target with several planes becomes one image."""
+    voxel_size: tuple[VoxelLength, VoxelLength, VoxelLength] | None = None
+    """Size of a voxel in z, y, x in micrometres that all images are brought to; by default that of
+    most fields. Images whose size is not known stay as they are."""
+    dataset_weights: tuple[str, ...] = ()
+    """Weights with which datasets are drawn, such as neurons=2; 1 for those that are not named."""
+    target_balance: Fraction = 1.0
+    """How far rare targets are made up for: 1 draws each target of a dataset equally often and
+    weighs it in the loss by how seldom it is drawn; 0 draws pixels as they are."""
 
     holdout: str | None = None
     """What is kept back from training: columns:576-767, rows:0-99, wells:B/03,B/04, fovs:NAME,NAME
     or none. By default one in five wells or fields, or the last quarter of a single field."""
     holdout_margin_px: Annotated[int, Field(ge=0)] = 64
     """Pixels on either side of a held-out region that are not trained on either."""
+    check_leaks: bool = True
+    """Refuse to train where a field, or a shifted or cropped copy of it, is on both sides."""
 
     max_minutes: Annotated[float, Field(gt=0)] | None = None
     """Budget in minutes; 20 where no budget is given."""
@@ -116,6 +129,9 @@ class TrainConfig(Config):
     """Largest standard deviation of the random Gaussian blur of the source."""
     blur_share: Fraction = 0.2
     """Share of patches that are blurred."""
+    plane_dropout: Fraction = 0.0
+    """Share of patches of which planes are left out at random, so that the model knows stacks of
+    fewer planes, down to one."""
 
     learning_rate: Annotated[float, Field(gt=0)] = 1.5e-3
     """Peak learning rate of AdamW; warmed up, then lowered along a cosine."""
@@ -154,13 +170,25 @@ class TrainConfig(Config):
     """Take over the first layer of that model too, where it fits."""
     restore_heads: bool = True
     """Take over the heads of that model too, for targets of the same name."""
+    keep_targets: bool = True
+    """Go on predicting the targets of that model, those too that the new data lack."""
+    retain_weight: NonNegative = 1.0
+    """Weight in the loss of what that model predicts where a target of it was not acquired, so that
+    it is not forgotten."""
+    freeze: tuple[Literal["inputs", "shared", "heads"], ...] = ()
+    """Parts of that model that stay as they are: inputs (the first layer), shared (all between) and
+    heads (of its targets)."""
+    shared_learning_rate: Fraction = 1.0
+    """Share of the learning rate for what is taken over from that model."""
 
     seed: Annotated[int, Field(ge=0)] = 0
     """Seed of weights, patches, augmentation and dropout."""
     accelerator: str = "auto"
     """Lightning accelerator: auto, cpu, gpu, mps."""
     devices: Positive = 1
-    """Number of devices."""
+    """Number of devices of each node; batches are divided among them."""
+    nodes: Positive = 1
+    """Number of nodes."""
     precision: Literal["32-true", "bf16-mixed", "16-mixed"] = "32-true"
     """Lightning precision; bf16-mixed is slow on most processors and fast on recent GPUs."""
     validate_minutes: Annotated[float, Field(gt=0)] = 2.0
@@ -169,6 +197,9 @@ class TrainConfig(Config):
     """Steps between scores, previews and checkpoints where the budget is in steps or epochs."""
     cache_gb: Annotated[float, Field(gt=0)] = 4.0
     """Training images beyond this many gigabytes are kept on disk, memory-mapped."""
+    loader_threads: Annotated[int, Field(ge=0)] = 2
+    """Threads that make patches ready ahead of the network; 0 to make them when they are asked
+    for."""
 
     @model_validator(mode="after")
     def _at_most_one_budget(self) -> Self:
@@ -190,19 +221,22 @@ class TrainConfig(Config):
                 raise ValueError(f"mean_targets: '{text}' is not of the form NAME=CHANNEL+CHANNEL")
         return self
 
-    @model_validator(mode="after")
-    def _weights_are_numbers(self) -> Self:
-        for text in self.target_weights:
+    @field_validator("target_weights", "dataset_weights")
+    @classmethod
+    def _weights_are_numbers(cls, weights: tuple[str, ...]) -> tuple[str, ...]:
+        for text in weights:
             name, _, weight = text.rpartition("=")
             if not name or not re.fullmatch(r"\d+(\.\d*)?|\.\d+", weight) or float(weight) <= 0:
-                raise ValueError(f"target_weights: '{text}' is not of the form NAME=NUMBER above 0")
-        return self
+                raise ValueError(f"'{text}' is not of the form NAME=NUMBER above 0")
+        return weights
 
     def weights_of(self, targets: Sequence[str]) -> tuple[float, ...]:
         """Weight of each target in the loss."""
-        parts = (text.rpartition("=") for text in self.target_weights)
-        weights = {name: float(weight) for name, _, weight in parts}
-        return tuple(weights.get(target, 1.0) for target in targets)
+        return _numbers(self.target_weights, targets)
+
+    def weights_of_datasets(self, datasets: Sequence[str]) -> tuple[float, ...]:
+        """Weight with which each dataset is drawn."""
+        return _numbers(self.dataset_weights, datasets)
 
     @property
     def means(self) -> dict[str, tuple[str, ...]]:
@@ -262,3 +296,10 @@ class TrainConfig(Config):
                 f"crop_px is {self.crop_px}, less than patch_px {self.patch_px}; make it larger"
             )
         return self
+
+
+def _numbers(texts: Sequence[str], names: Sequence[str]) -> tuple[float, ...]:
+    """Number of each name in texts such as NAME=2; 1 for those that are not there."""
+    parts = (text.rpartition("=") for text in texts)
+    numbers = {name: float(number) for name, _, number in parts}
+    return tuple(numbers.get(name, 1.0) for name in names)

@@ -53,6 +53,9 @@ class Channel:
         How it was imaged; None where neither the file nor the name says.
     color
         Display colour as six hexadecimal digits, for example ``"00FF00"``; None where unknown.
+    z_positions
+        Where the planes are, increasing, in units of the step in z: ``(0, 1, 3)`` where plane 2 is
+        missing. None where they are evenly spaced.
     """
 
     name: str
@@ -60,6 +63,7 @@ class Channel:
     dtype: np.dtype[Any]
     modality: Modality | None = None
     color: str | None = None
+    z_positions: tuple[float, ...] | None = None
 
 
 @dataclass(frozen=True)
@@ -80,8 +84,9 @@ class Fov:
         In micrometres.
     pixels
         The reader's access to the pixels.
-    well, plate, condition
-        Where it belongs, as far as known: ``"B/03"``, name of the plate, experimental condition.
+    well, plate, condition, donor, dataset
+        Where it belongs, as far as known: ``"B/03"``, name of the plate, experimental condition,
+        donor of the cells, data set of a run that learns from several.
 
     Examples
     --------
@@ -101,6 +106,8 @@ class Fov:
     well: str | None = None
     plate: str | None = None
     condition: str | None = None
+    donor: str | None = None
+    dataset: str | None = None
 
     @property
     def shape(self) -> tuple[int, int, int, int, int]:
