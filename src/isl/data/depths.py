@@ -26,7 +26,7 @@ def plane_depths(
     step_um
         The step in micrometres, where known.
     depth_um
-        Distance from the first to the last plane that the scale from 0 to 1 stands for, where known.
+        Distance from the first to the last plane of a stack that just fills the scale, where known.
 
     Returns
     -------
