@@ -3,6 +3,7 @@ import pytest
 import torch
 
 from isl.core.axes import Box
+from isl.data.depths import plane_depths
 from isl.data.normalization import SourceNormalizer, TargetNormalizer
 from isl.data.samples import Sample
 from isl.training.heldout import LARGEST_PX, MOST_BOXES, RunningPearson, heldout_batches
@@ -12,7 +13,18 @@ BOX = Box(0, 40, 70, 90)
 
 def sample(shape=(40, 100), heldout=BOX):
     source = np.random.default_rng(0).normal(size=(3, *shape)).astype(np.float32)
-    return Sample("a", 0, source, SourceNormalizer(0, 1), (source[0], None), (), (heldout,))
+    units = (TargetNormalizer(0, 1),) * 2
+    return Sample(
+        "a",
+        0,
+        source,
+        SourceNormalizer(0, 1),
+        (source[0], None),
+        (),
+        (heldout,),
+        plane_depths(len(source)),
+        target_normalizers=units,
+    )
 
 
 class Sharp:
@@ -26,7 +38,7 @@ class Losing:
 
 
 def batches(samples, network=Sharp):
-    return list(heldout_batches(samples, [TargetNormalizer(0, 1)] * 2, network()))
+    return list(heldout_batches(samples, network()))
 
 
 def test_box_comes_with_its_surroundings_but_counts_alone():

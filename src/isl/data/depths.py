@@ -7,6 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from isl.io.fov import Fov
+
 
 def plane_depths(
     planes: int,
@@ -49,3 +51,14 @@ def plane_depths(
         middle = 0.5 * (positions[0] + positions[-1])
         return np.asarray(0.5 + (positions - middle) * step_um / depth_um, np.float32)
     return np.asarray((positions - positions[0]) / span, np.float32)
+
+
+def deepest_um(fovs: Sequence[Fov], source: str) -> float | None:
+    """Distance from the first to the last plane of the deepest stack, where any step is known."""
+    depths = []
+    for fov in fovs:
+        channel, step_um = fov.channel(source), fov.voxel_size.z
+        if step_um and channel.planes > 1:
+            positions = channel.z_positions or (0.0, channel.planes - 1.0)
+            depths.append((positions[-1] - positions[0]) * step_um)
+    return max(depths, default=None)

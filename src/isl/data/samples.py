@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 import tempfile
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from isl.core.axes import Box
 from isl.core.config import Normalization
 from isl.core.errors import BlankImageError, DataError, IslError
 from isl.core.progress import Progress, ProgressCallback, silent
+from isl.data.depths import deepest_um, plane_depths
 from isl.data.normalization import (
     Projection,
     SourceNormalizer,
@@ -26,6 +28,8 @@ from isl.data.normalization import (
 from isl.data.splits import Split
 from isl.io.fov import Fov
 from isl.io.roles import Roles
+
+logger = logging.getLogger(__name__)
 
 OnBad = Callable[[str, IslError], None]
 
@@ -46,6 +50,13 @@ class Sample:
         (Y, X) for each target in the order of the roles; None where it was not acquired.
     train, heldout
         Boxes to draw patches from, and boxes kept back.
+    dataset
+        Name of the data set; empty where there is only one.
+    depths
+        (Z,) float32, where the planes are; see `isl.data.depths.plane_depths`.
+    target_normalizers
+        Bring each target to mean 0 and standard deviation 1, as measured over the data set; empty
+        until that has been done, see `with_target_normalizers`.
     """
 
     fov: str
@@ -55,6 +66,9 @@ class Sample:
     targets: tuple[NDArray[Any] | None, ...]
     train: tuple[Box, ...]
     heldout: tuple[Box, ...]
+    depths: NDArray[np.float32]
+    dataset: str = ""
+    target_normalizers: tuple[TargetNormalizer, ...] = ()
 
     @property
     def planes(self) -> int:
@@ -132,10 +146,11 @@ def load_samples(
         Where no field is left.
     """
     samples: list[Sample] = []
+    depth_um = deepest_um(fovs, roles.source)
     for index, fov in enumerate(fovs):
         progress(Progress(index, len(fovs), "field", f"reading {fov.name}"))
         try:
-            samples += _load_fov(fov, roles, split, projection, cache, recipe)
+            samples += _load_fov(fov, roles, split, projection, cache, recipe, depth_um)
         except IslError as error:
             if on_bad is None:
                 raise
@@ -152,56 +167,146 @@ def _load_fov(
     projection: Projection,
     cache: ArrayCache,
     recipe: Normalization,
+    depth_um: float | None,
 ) -> list[Sample]:
     part = split.fields[fov.name]
-    present = [name in fov.channel_names for name in roles.targets]
+    channel = fov.channel(roles.source)
+    depths = plane_depths(
+        channel.planes, channel.z_positions, step_um=fov.voxel_size.z, depth_um=depth_um
+    )
     samples = []
     for t in range(fov.size_t):
         what = f"{fov.path}: field {fov.name}, time point {t}"
         source = fov.read(roles.source, t=t)
-        targets = tuple(
-            cache.keep(_checked(project(fov.read(name, t=t), projection), name, what))
-            if is_there
-            else None
-            for name, is_there in zip(roles.targets, present, strict=True)
-        )
+        targets = _read_targets(fov, roles.targets, t, projection, what)
         normalizer = measure_source_array(source, f"{what}, channel '{roles.source}'", recipe)
         samples.append(
-            Sample(fov.name, t, cache.keep(source), normalizer, targets, part.train, part.heldout)
+            Sample(
+                fov=fov.name,
+                t=t,
+                source=cache.keep(source),
+                normalizer=normalizer,
+                targets=tuple(None if image is None else cache.keep(image) for image in targets),
+                train=part.train,
+                heldout=part.heldout,
+                depths=depths,
+                dataset=fov.dataset or "",
+            )
         )
     return samples
 
 
-def _checked(target: NDArray[Any], name: str, what: str) -> NDArray[Any]:
-    """The target, unless it holds nothing to learn."""
-    finite = target[np.isfinite(target)] if target.dtype.kind == "f" else target
-    if finite.size == 0 or finite.min() == finite.max():
-        found = "NaN" if finite.size == 0 else f"{finite.flat[0]:g}"
+def _read_targets(
+    fov: Fov, names: Sequence[str], t: int, projection: Projection, what: str
+) -> list[NDArray[Any] | None]:
+    """Targets of one time point; None for those that are not there or hold nothing to learn."""
+    images: list[NDArray[Any] | None] = []
+    blank = []
+    for name in names:
+        image = project(fov.read(name, t=t), projection) if name in fov.channel_names else None
+        reason = None if image is None else _why_blank(image)
+        if reason is not None:
+            blank.append(f"all pixels of target '{name}' are {reason}")
+        images.append(image if reason is None else None)
+    if blank and all(image is None for image in images):
         raise BlankImageError(
-            f"{what}: all pixels of target '{name}' are {found}; leave this target of this field "
-            "out, for example by removing its file"
+            f"{what}: {'; '.join(blank)}; no target is left: leave this field out, for example by "
+            "removing its files"
         )
-    return target
+    for reason in blank:
+        logger.warning("%s: %s: it counts as not acquired here", what, reason)
+    return images
 
 
-def measure_targets(
-    samples: Sequence[Sample], names: Sequence[str], recipe: Normalization = "standard"
-) -> tuple[TargetNormalizer, ...]:
-    """Mean and standard deviation of each target over all acquired training pixels.
+def _why_blank(target: NDArray[Any]) -> str | None:
+    """What all pixels of a target are; None where they differ."""
+    finite = target[np.isfinite(target)] if target.dtype.kind == "f" else target
+    if finite.size and finite.min() != finite.max():
+        return None
+    return "NaN" if finite.size == 0 else f"{finite.flat[0]:g}"
+
+
+def normalize_targets(
+    samples: Sequence[Sample],
+    names: Sequence[str],
+    recipe: Normalization = "standard",
+    kept: Mapping[str, TargetNormalizer] | None = None,
+) -> tuple[tuple[Sample, ...], tuple[TargetNormalizer, ...]]:
+    """Measure how each target is brought to mean 0 and standard deviation 1.
+
+    Each data set is measured by itself, on its training pixels, because detectors and stains
+    differ.  Where a data set has none of a target, the unit of the others is taken.
+
+    Parameters
+    ----------
+    samples
+        The samples.
+    names
+        Of the targets.
+    recipe
+        Which range the network learns.
+    kept
+        Targets whose normalisers are known already, by name.
+
+    Returns
+    -------
+    samples
+        Samples that know their ``target_normalizers``.
+    normalizers
+        For each target the unit that predictions are given in: as kept, else that of the data set
+        with most training pixels of it.
 
     Raises
     ------
     DataError
-        Where a target was acquired in no training pixel.
+        Where a target was acquired in no training pixel, or where images of one target have
+        several types and the recipe needs one.
     """
-    return tuple(_measure_target(samples, i, name, recipe) for i, name in enumerate(names))
+    kept = kept or {}
+    found = [_measure_target(samples, i, name, recipe) for i, name in enumerate(names)]
+    common = tuple(
+        kept[name] if name in kept else _most_common(samples, i, name, units)
+        for i, (name, units) in enumerate(zip(names, found, strict=True))
+    )
+    known = [{} if name in kept else units for name, units in zip(names, found, strict=True)]
+    normalized = (
+        replace(
+            sample,
+            target_normalizers=tuple(
+                units.get(sample.dataset, unit) for units, unit in zip(known, common, strict=True)
+            ),
+        )
+        for sample in samples
+    )
+    return tuple(normalized), common
+
+
+def _most_common(
+    samples: Sequence[Sample], index: int, name: str, units: Mapping[str, TargetNormalizer]
+) -> TargetNormalizer:
+    pixels = dict.fromkeys(units, 0)
+    for sample in samples:
+        if sample.targets[index] is not None and sample.dataset in units:
+            pixels[sample.dataset] += sum(box.size for box in sample.train)
+    if not pixels:
+        raise DataError(
+            f"target '{name}' was acquired in no training field; leave it out of --targets, or "
+            "hold out other fields"
+        )
+    return units[max(pixels, key=lambda dataset: pixels[dataset])]
 
 
 def _measure_target(
     samples: Sequence[Sample], index: int, name: str, recipe: Normalization
-) -> TargetNormalizer:
-    count, total, squares = 0, 0.0, 0.0
+) -> dict[str, TargetNormalizer]:
+    """Normaliser of a target in each data set that has training pixels of it."""
     dtypes = {target.dtype for s in samples if (target := s.targets[index]) is not None}
+    if recipe == "full-range" and len(dtypes) > 1:
+        raise DataError(
+            f"target '{name}' is stored as {' and '.join(sorted(map(str, dtypes)))}; "
+            "normalization full-range needs one type: convert the images, or use published"
+        )
+    sums: dict[str, NDArray[np.float64]] = {}
     for sample in samples:
         target = sample.targets[index]
         if target is None:
@@ -209,19 +314,20 @@ def _measure_target(
         for box in sample.train:
             values = target[box.slices].astype(np.float64)
             values = values[np.isfinite(values)]
-            count += values.size
-            total += float(values.sum())
-            squares += float((values**2).sum())
-    if count == 0:
-        raise DataError(
-            f"target '{name}' was acquired in no training field; leave it out of --targets, or "
-            "hold out other fields"
-        )
+            parts = np.array([values.size, values.sum(), (values**2).sum()])
+            sums[sample.dataset] = sums.get(sample.dataset, np.zeros(3)) + parts
+    return {
+        dataset: _unit(parts, recipe, next(iter(dtypes)))
+        for dataset, parts in sums.items()
+        if parts[0]
+    }
+
+
+def _unit(
+    parts: NDArray[np.float64], recipe: Normalization, dtype: np.dtype[Any]
+) -> TargetNormalizer:
+    """Normaliser from count, sum and sum of squares."""
+    count, total, squares = map(float, parts)
     mean = total / count
     std = float(np.sqrt(max(squares / count - mean**2, 1e-12)))
-    if recipe == "full-range" and len(dtypes) > 1:
-        raise DataError(
-            f"target '{name}' is stored as {' and '.join(sorted(map(str, dtypes)))}; "
-            "normalization full-range needs one type: convert the images, or use published"
-        )
-    return target_normalizer(mean, std, recipe, dtypes.pop())
+    return target_normalizer(mean, std, recipe, dtype)

@@ -9,22 +9,17 @@ import torch
 from torch import Tensor
 
 from isl.core.axes import Box
-from isl.data.normalization import TargetNormalizer
 from isl.data.patches import Batch, cut_patch
 from isl.data.samples import Sample
 from isl.inference.tiles import Grid, Tile
-from isl.models.labeling import LabelingNetwork, even_depths
+from isl.models.labeling import LabelingNetwork
 
 MOST_BOXES = 16
 LARGEST_PX = 1024
 _ROUNDING = 1e-6
 
 
-def heldout_batches(
-    samples: Sequence[Sample],
-    normalizers: Sequence[TargetNormalizer],
-    network: LabelingNetwork,
-) -> Iterator[Batch]:
+def heldout_batches(samples: Sequence[Sample], network: LabelingNetwork) -> Iterator[Batch]:
     """Cut the held-out boxes, with as much of their surroundings as the network sees.
 
     At most 16 boxes of at most 1024 x 1024 pixels, evenly spread over the samples: enough to watch
@@ -33,24 +28,22 @@ def heldout_batches(
     """
     places = [(s, box) for s in samples if s.has_targets for box in s.heldout if box.size]
     for sample, box in places[:: max(1, -(-len(places) // MOST_BOXES))]:
-        yield _cut(sample, _shortened(box), normalizers, network)
+        yield _cut(sample, _shortened(box), network)
 
 
 def _shortened(box: Box) -> Box:
     return Box(box.y0, min(box.y1, box.y0 + LARGEST_PX), box.x0, min(box.x1, box.x0 + LARGEST_PX))
 
 
-def _cut(
-    sample: Sample, box: Box, normalizers: Sequence[TargetNormalizer], network: LabelingNetwork
-) -> Batch:
+def _cut(sample: Sample, box: Box, network: LabelingNetwork) -> Batch:
     """A box as inference would see it."""
     shape_yx = (sample.source.shape[1], sample.source.shape[2])
     tile = Tile.around(box, shape_yx, Grid.of(network, shape_yx))
     source = tile.show(sample.normalizer.apply(sample.source[(..., *tile.read.slices)]))
-    _, target, presence = cut_patch(sample, tile.output, box, normalizers)
+    _, target, presence = cut_patch(sample, tile.output, box)
     parts = (np.ascontiguousarray(source), target, presence)
     source_, target_, presence_ = (torch.from_numpy(part)[None] for part in parts)
-    return Batch(source_, even_depths(sample.planes)[None], target_, presence_)
+    return Batch(source_, torch.from_numpy(sample.depths)[None], target_, presence_)
 
 
 class RunningPearson:

@@ -76,7 +76,8 @@ class LabelingModule(L.LightningModule):
         self._heldout = list(heldout)
         self._augmentation = build_augmentation(config)
         self._target_names = tuple(target_names)
-        self._weights = config.weights_of(self._target_names)
+        asked = config.weights_of(self._target_names)
+        self._weights = [w * r for w, r in zip(asked, sampler.target_weights, strict=True)]
         self._started = time.monotonic()
         self._pearson = RunningPearson(len(self._target_names))
 

@@ -13,10 +13,15 @@ from isl.core.config import TrainConfig
 from isl.core.errors import ConfigError
 from isl.core.networks import AnyNetwork, Isl2018Config
 from isl.core.progress import ProgressCallback, silent
-from isl.data.normalization import TargetNormalizer
 from isl.data.patches import PatchSampler
 from isl.data.published_augmentation import build_augmentation
-from isl.data.samples import ArrayCache, OnBad, Sample, load_samples, measure_targets
+from isl.data.samples import (
+    ArrayCache,
+    OnBad,
+    Sample,
+    load_samples,
+    normalize_targets,
+)
 from isl.data.splits import Split, split_fovs
 from isl.inference.model import Model
 from isl.inference.model_file import load_model, save_model
@@ -85,8 +90,8 @@ def train(
     with ArrayCache(config.cache_gb * 1e9) as cache:
         check_weights(config, roles.targets)
         samples, split = _load(usable, roles, config, cache, progress, on_bad)
-        normalizers = measure_targets(samples, roles.targets, config.normalization)
-        module = _build_module(samples, normalizers, roles, config)
+        samples, normalizers = normalize_targets(samples, roles.targets, config.normalization)
+        module = _build_module(samples, roles, config)
         start = _start(module, old, roles, config)
         trainer = build_trainer(module, config, folder, roles.targets, progress)
         with kept_if_of_use(folder):
@@ -158,26 +163,23 @@ def _load(
     return samples, split
 
 
-def _build_module(
-    samples: Sequence[Sample],
-    normalizers: Sequence[TargetNormalizer],
-    roles: Roles,
-    config: TrainConfig,
-) -> LabelingModule:
+def _build_module(samples: Sequence[Sample], roles: Roles, config: TrainConfig) -> LabelingModule:
     torch.manual_seed(config.seed)
     network = build_labeling_network(_fitting(config, samples), roles.targets)
     augmentation = build_augmentation(config)
+    datasets = tuple(dict.fromkeys(sample.dataset for sample in samples))
     sampler = PatchSampler(
         samples,
-        normalizers,
         patch_px=augmentation.read_px,
         batch_size=augmentation.draws,
         content_share=config.content_share,
         seed=config.seed,
+        dataset_weights=dict(zip(datasets, config.weights_of_datasets(datasets), strict=True)),
+        target_balance=config.target_balance,
     )
     if not sampler.pixels:
         raise ConfigError("no target was acquired in the training part; hold out less")
-    heldout = heldout_batches(samples, normalizers, network)
+    heldout = heldout_batches(samples, network)
     budget = Budget.of(config, sampler.pixels)
     return LabelingModule(network, config, budget, sampler, tuple(heldout), roles.targets)
 
