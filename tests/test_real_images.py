@@ -4,16 +4,15 @@ import numpy as np
 import pytest
 
 import isl
-from isl.cli.demo import shipped_model
 from isl.core.networks import NetworkConfig
+from isl.inference.registry import shipped_model
 
 pytestmark = pytest.mark.data
 
 
 def test_shipped_model_predicts_the_unseen_part_of_the_real_well(data_dir):
     fov = isl.open_fovs(data_dir / "isl2018" / "condition_B_well_A4")[0]
-    with shipped_model("neurons.isl") as path:
-        model = isl.load_model(path)
+    model = isl.load_model(shipped_model("demo-neurons"))
     prediction = model.predict(fov.read("PHASE_CONTRAST"))
     # What docs/benchmarks.md reports, less what rounding to half precision may cost.
     least = {"DAPI_CONFOCAL": 0.77, "MAP2_CONFOCAL": 0.87, "NFH_CONFOCAL": 0.60}

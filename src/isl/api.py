@@ -108,7 +108,7 @@ def predict(
     Parameters
     ----------
     model
-        A model or the path of its file.
+        A model, the path of its file, or its name in `isl models`.
     data
         Paths, or fields of view.
     output
@@ -157,7 +157,8 @@ def evaluate(
     Parameters
     ----------
     prediction
-        Predictions, or a model (or the path of its file), which then predicts ``truth``.
+        Predictions, or a model (or the path of its file, or its name), which then predicts
+        ``truth``.
     truth
         Paths, or fields of view, with the fluorescence and, for controls, the source.
     region
@@ -282,12 +283,14 @@ def _open(item: str | Path | Fov, pattern: str | None, on_bad: OnBad | None) -> 
 
 
 def is_model_file(path: str | Path) -> bool:
-    """Whether a path is named as a model file, or holds one (safetensors) whatever its name."""
+    """Whether a path is named as a model file, holds one (safetensors), or is a model's name."""
+    from isl.inference.registry import is_model_name
+
     path = Path(path)
     if path.suffix == ".isl":
         return True
     if not path.is_file():
-        return False
+        return is_model_name(path)
     with open(path, "rb") as file:
         return file.read(9)[8:] == b"{"
 

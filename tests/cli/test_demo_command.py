@@ -1,12 +1,10 @@
 from __future__ import annotations
 
-from contextlib import contextmanager
-
 import pytest
 
 from isl.cli import demo
 from isl.cli.app import run
-from isl.core.errors import DataError, ModelFileError
+from isl.core.errors import DataError
 from isl.io.open import open_fovs
 from isl.simulate.plate import PlatePlan
 from isl.simulate.presets import preset
@@ -17,17 +15,13 @@ from isl.simulate.settings import with_changes
 def small_demo(monkeypatch, model_path):
     """The demo with a small scene and an untrained model."""
 
-    @contextmanager
-    def shipped(name):
-        yield model_path
-
     changes = {
         "light": {"source_points": 3},
         "grid": {"planes": 3, "margin_um": 1.0, "slice_um": 3.0},
     }
     small = with_changes(preset(demo.PRESET), changes).resized((64, 80))
     monkeypatch.setattr("isl.simulate.presets.preset", lambda name: small)
-    monkeypatch.setattr(demo, "shipped_model", shipped)
+    monkeypatch.setattr("isl.inference.registry.shipped_model", lambda name: model_path)
 
 
 def test_everything_is_written_and_named(small_demo, tmp_path, capsys):
@@ -64,14 +58,6 @@ def test_the_scene_was_not_trained_on():
     (shown,) = PlatePlan(settings, seed=demo.SEED).fields()
     learned = PlatePlan(settings, fovs=9, seed=1).fields()
     assert shown.seed not in {field.seed for field in learned}
-
-
-def test_a_missing_shipped_model_is_explained():
-    with (
-        pytest.raises(ModelFileError, match="lacks the model file"),
-        demo.shipped_model("none.isl"),
-    ):
-        pass
 
 
 def test_the_absent_real_well_is_explained(tmp_path, monkeypatch, capsys):

@@ -33,6 +33,7 @@ _COMMANDS = (
     ("predict", JOB, "Predict the fluorescence of new z-stacks with a trained model."),
     ("evaluate", JOB, "Say in a report how good predictions are."),
     ("info", LOOK, "Show what images, or a model file, hold."),
+    ("models", LOOK, "List the models that ship, or show all that is known of one."),
     ("demo", LOOK, "Predict a small scene that needs no data, and evaluate the prediction."),
     ("simulate", LOOK, "Simulate a plate of images whose truth is known."),
     ("download", LOOK, "Fetch the published images and weights of 2018."),

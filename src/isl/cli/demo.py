@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -14,7 +11,7 @@ from cyclopts import Parameter
 
 from isl.cli.console import progress_bar, say
 from isl.cli.flags import Overwrite, Switch
-from isl.core.errors import DataError, ModelFileError
+from isl.core.errors import DataError
 
 if TYPE_CHECKING:
     from isl.core.progress import ProgressCallback
@@ -37,7 +34,7 @@ class Case:
     """What to predict: fields, the shipped model, and the part that is compared."""
 
     fovs: list[Fov]
-    weights: str
+    model: str
     region: Region | None
 
 
@@ -73,35 +70,6 @@ def demo(
     say(f"picture:     {output / 'demo.png'}")
 
 
-@contextmanager
-def shipped_model(name: str) -> Iterator[Path]:
-    """Path of a model file that ships with the package.
-
-    Parameters
-    ----------
-    name
-        Name of the file, such as ``"demo.isl"``.
-
-    Yields
-    ------
-    Path
-        The file, there as long as the block runs.
-
-    Raises
-    ------
-    ModelFileError
-        Where this installation has no such file.
-    """
-    file = resources.files("isl") / "weights" / name
-    if not file.is_file():
-        raise ModelFileError(
-            f"this installation lacks the model file weights/{name}; "
-            "install the package again: pip install --force-reinstall in-silico-labeling"
-        )
-    with resources.as_file(file) as path:
-        yield path
-
-
 def real_well() -> Path:
     """Folder of the published real well.
 
@@ -133,14 +101,14 @@ def _scene(folder: Path, output: Path, progress: ProgressCallback) -> Case:
     simulate_plate(plan, folder / SCENE, progress=progress)
     # Everything is renamed when it is complete, so the report must not name the place of today.
     fovs = [replace(fov, path=output / SCENE) for fov in open_fovs(folder / SCENE)]
-    return Case(fovs, "demo.isl", None)
+    return Case(fovs, "demo-scene", None)
 
 
 def _real(well: Path) -> Case:
     from isl.core.region import parse_region
     from isl.io.open import open_fovs
 
-    return Case(open_fovs(well), "neurons.isl", parse_region(REAL_REGION))
+    return Case(open_fovs(well), "demo-neurons", parse_region(REAL_REGION))
 
 
 def _run(case: Case, folder: Path, progress: ProgressCallback) -> Evaluation:
@@ -150,12 +118,12 @@ def _run(case: Case, folder: Path, progress: ProgressCallback) -> Evaluation:
     from isl.evaluation.report import write_report
     from isl.inference.model_file import load_model
     from isl.inference.predict import predict_fovs
+    from isl.inference.registry import shipped_model
 
-    with shipped_model(case.weights) as path:
-        model = load_model(path)
+    model = load_model(shipped_model(case.model))
     predict_fovs(model, case.fovs, folder / "predictions.zarr", progress=progress)
     evaluation = evaluate_model(
-        model, case.fovs, region=case.region, name=case.weights, progress=progress
+        model, case.fovs, region=case.region, name=case.model, progress=progress
     )
     write_report(evaluation, folder / "report.html")
     title = f"Predicted from light alone: {case.fovs[0].name}"

@@ -42,7 +42,8 @@ def evaluate(
     Parameters
     ----------
     prediction
-        Predictions written by 'isl predict', or a model file, whose predictions are then made.
+        Predictions written by 'isl predict', or a model (its file, or a name that 'isl models'
+        lists), whose predictions are then made.
     truth
         Images with the true fluorescence, and for the controls with the source.
     output

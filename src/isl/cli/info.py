@@ -28,13 +28,15 @@ def info(
     Parameters
     ----------
     path
-        Image file, folder, plate, table of files, or model file (.isl).
+        Image file, folder, plate, table of files, model file (.isl), or name of a model.
     """
     from isl.api import is_model_file
 
     if is_model_file(path):
         from isl.inference.model_file import load_model
+        from isl.inference.registry import find_model
 
+        path = find_model(path)
         show_card(load_model(path).card, path)
         return 0
     from isl.io.open import open_fovs

@@ -38,7 +38,8 @@ def predict(
     Parameters
     ----------
     model
-        Model file, written by 'isl train' or 'isl import-checkpoint'.
+        Model file, written by 'isl train' or 'isl import-checkpoint', or a name that 'isl models'
+        lists.
     path
         Image file, folder, plate or table of files.
     output

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import torch
 from pydantic import ValidationError
@@ -20,6 +22,7 @@ from torch import Tensor
 from isl.core.errors import ConfigError, ModelFileError
 from isl.inference.model import Model
 from isl.inference.model_card import FORMAT_VERSION, ModelCard
+from isl.inference.registry import find_model
 from isl.io.staging import staged
 from isl.models.build import build_labeling_network
 from isl.models.labeling import LabelingNetwork
@@ -63,7 +66,7 @@ def load_model(path: str | Path) -> Model:
     Parameters
     ----------
     path
-        File written by `save_model`.
+        File written by `save_model`, or the name of a model of `isl models`.
 
     Returns
     -------
@@ -76,7 +79,7 @@ def load_model(path: str | Path) -> Model:
         Where the file is missing, damaged, not a model of this program, or written by a newer
         version of it.
     """
-    path = Path(path)
+    path = find_model(path)
     card_json, digest, tensors = _read(path)
     card = _parse_card(path, card_json)
     if _digest(card_json, tensors) != digest:
@@ -85,6 +88,24 @@ def load_model(path: str | Path) -> Model:
     _check_tensors(path, network.state_dict(), tensors)
     network.load_state_dict(tensors)
     return Model(card, network.eval())
+
+
+def read_card(path: str | Path) -> ModelCard:
+    """Read what a model file says of the model, without its weights.
+
+    Parameters
+    ----------
+    path
+        File written by `save_model`, or the name of a model of `isl models`.
+
+    Raises
+    ------
+    ModelFileError
+        As for `load_model`; damage to the weights goes unnoticed.
+    """
+    path = find_model(path)
+    with _opened(path) as (_, metadata):
+        return _parse_card(path, metadata[_CARD_KEY])
 
 
 _AGAIN = "copy or download it again"
@@ -110,6 +131,14 @@ def _digest(card_json: str, tensors: Mapping[str, Tensor]) -> str:
 
 def _read(path: Path) -> tuple[str, str, dict[str, Tensor]]:
     """Card, checksum and tensors of a file, not yet understood."""
+    with _opened(path) as (file, metadata):
+        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        return metadata[_CARD_KEY], metadata.get(_DIGEST_KEY, ""), tensors
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[tuple[Any, dict[str, str]]]:
+    """The open file and its header, which holds a card."""
     if not path.is_file():
         raise ModelFileError(f"there is no model file {path}; give a file written by 'isl train'")
     try:
@@ -120,8 +149,7 @@ def _read(path: Path) -> tuple[str, str, dict[str, Tensor]]:
                     f"{path} holds weights of another program, not a model of isl; "
                     "give a file written by 'isl train'"
                 )
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-            return metadata[_CARD_KEY], metadata.get(_DIGEST_KEY, ""), tensors
+            yield file, metadata
     except (SafetensorError, OSError) as error:
         raise ModelFileError(
             f"{path} is damaged, or not a model file ({error}); {_AGAIN}, or give a file written "
