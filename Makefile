@@ -34,7 +34,7 @@ $(VENV)/installed: pyproject.toml
 	touch $@
 
 $(VENV)/developing: $(VENV)/installed
-	$(BIN)/python -m pip install --quiet --editable ".[formats]" --group dev
+	$(BIN)/python -m pip install --quiet --editable ".[formats,tune]" --group dev
 	touch $@
 
 clean:
