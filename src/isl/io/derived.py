@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -69,6 +69,41 @@ def with_mean_channel(fov: Fov, name: str, parts: Sequence[str]) -> Fov:
     return replace(
         fov, channels=(*fov.channels, mean), pixels=_WithMeans(fov.pixels, count, (indices,))
     )
+
+
+@dataclass(frozen=True)
+class _Chosen:
+    """Pixels of some channels of a field."""
+
+    pixels: PixelSource
+    indices: tuple[int, ...]
+
+    def read(self, channel: int, t: int, z: Sequence[int], box: Box) -> NDArray[Any]:
+        """Read a region of a chosen channel."""
+        return self.pixels.read(self.indices[channel], t, z, box)
+
+
+def with_channels(fov: Fov, names: Mapping[str, str]) -> Fov:
+    """Keep some channels alone, each under a new name.
+
+    Parameters
+    ----------
+    fov
+        The field.
+    names
+        For each channel to keep what it is called afterwards; in this order.
+
+    Raises
+    ------
+    ChannelError
+        Where the field lacks a channel.
+    """
+    indices = tuple(fov.channel_index(name) for name in names)
+    channels = tuple(
+        replace(fov.channels[index], name=new)
+        for index, new in zip(indices, names.values(), strict=True)
+    )
+    return replace(fov, channels=channels, pixels=_Chosen(fov.pixels, indices))
 
 
 def with_one_name(fov: Fov, names: Sequence[str], common: str) -> Fov:

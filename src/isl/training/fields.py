@@ -8,13 +8,11 @@ from collections.abc import Sequence
 from isl.core.axes import VoxelSize
 from isl.core.config import TrainConfig
 from isl.core.errors import ChannelError, ConfigError, DataError, IslError, VoxelSizeError
+from isl.data.datasets import COMMON_SOURCE
 from isl.data.samples import OnBad
 from isl.io.derived import with_mean_channel, with_one_name
 from isl.io.fov import Fov
 from isl.io.roles import Roles, check_fov, find_roles
-
-COMMON_SOURCE = "TRANSMISSION"
-"""Name of the source where fields call it differently."""
 
 MOST_VOXEL_SIZE_DIFFERENCE = 0.2
 """Largest relative difference in y or x between the voxel sizes of fields trained on together."""
