@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from isl.core.errors import ConfigError
 from isl.core.region import Region, parse_region
+from isl.data.holdout_rules import local_name, parse_groups
 from isl.io.fov import Fov
 
 if TYPE_CHECKING:
@@ -58,7 +60,8 @@ def held_out_parts(
 
     Fields are recognised by name. Of a field that the model was trained on, only the held-out
     region counts; where whole fields or wells were held out, trained fields are left out as long
-    as others are there. A region that is given is taken as it is.
+    as others are there. Where data sets had rules of their own, that of the field's data set
+    counts. A region that is given is taken as it is.
 
     Parameters
     ----------
@@ -75,20 +78,67 @@ def held_out_parts(
         What counts.
     notes
         What was decided, and a warning where the figures are of training pixels.
+
+    Raises
+    ------
+    ConfigError
+        Where a field may be that of several data sets, of which other regions were held out.
     """
-    seen = training.fields & {fov.name for fov in fovs}
-    held_out = _region_of(training.holdout)
+    found = {fov.name: _regions(training, fov) for fov in fovs}
     if region is not None:
-        warn = seen if region != held_out else frozenset[str]()
+        warn = frozenset(name for name, regions in found.items() if regions - {region})
         return tuple(Part(fov, region) for fov in fovs), _warning(warn)
-    if held_out is not None:
-        parts = tuple(Part(fov, held_out if fov.name in seen else None) for fov in fovs)
-        return parts, _restricted(seen, held_out)
-    unseen = [fov for fov in fovs if fov.name not in seen]
-    if seen and unseen and training.holdout:
-        note = f"left out because the model was trained on them: {_listed(seen)}"
-        return tuple(Part(fov, None) for fov in unseen), (note,)
-    return tuple(Part(fov, None) for fov in fovs), _warning(seen)
+    held_out = {fov.name: _the_region(fov, found[fov.name]) for fov in fovs if found[fov.name]}
+    notes = _restricted({name: part for name, part in held_out.items() if part is not None})
+    whole = frozenset(name for name, part in held_out.items() if part is None)
+    left = [fov for fov in fovs if fov.name not in whole]
+    if left and whole and training.holdout:
+        notes += (f"left out because the model was trained on them: {_listed(whole)}",)
+    else:
+        left, notes = list(fovs), (*notes, *_warning(whole))
+    return tuple(Part(fov, held_out.get(fov.name)) for fov in left), notes
+
+
+def _regions(training: Training, fov: Fov) -> frozenset[Region | None]:
+    """Regions that were held out of the trained fields that this one may be, None for a whole one.
+
+    Empty where the model has seen no such field.
+    """
+    groups = parse_groups(training.holdout or "")
+    if not groups:
+        return frozenset({_region_of(training.holdout)} if _trained_as(training, fov) else ())
+    rules = {name: group.rule for group in groups for name in group.datasets}
+    datasets = {fov.dataset or _dataset_in(name, rules) for name in _trained_as(training, fov)}
+    return frozenset(_region_of(rules.get(dataset)) for dataset in datasets)
+
+
+def _trained_as(training: Training, fov: Fov) -> set[str]:
+    """Names of trained fields that this one may be.
+
+    In a run that learns from several data sets a field is called ``DATASET:FIELD``, elsewhere by
+    its own name: one that was trained on under the one is recognised under the other.
+    """
+    if fov.name in training.fields:
+        return {fov.name}
+    if fov.dataset is not None:
+        return {local_name(fov)} & training.fields
+    return {name for name in training.fields if name.endswith(f":{fov.name}")}
+
+
+def _dataset_in(name: str, datasets: Collection[str]) -> str:
+    """Data set of a trained field, from its name; empty where there is none."""
+    return next((d for d in datasets if d and name.startswith(f"{d}:")), "")
+
+
+def _the_region(fov: Fov, regions: frozenset[Region | None]) -> Region | None:
+    if len(regions) > 1:
+        found = " and ".join(sorted("nothing" if r is None else str(r) for r in regions))
+        raise ConfigError(
+            f"field {fov.name} was trained on in several data sets, of which {found} was held out, "
+            "and it does not say which it is of; choose with --region, or evaluate with the file "
+            "of data sets"
+        )
+    return next(iter(regions))
 
 
 def _region_of(holdout: str | None) -> Region | None:
@@ -98,11 +148,16 @@ def _region_of(holdout: str | None) -> Region | None:
     return parse_region(holdout)
 
 
-def _restricted(seen: frozenset[str], region: Region) -> tuple[str, ...]:
-    if not seen:
-        return ()
-    text = f"the model was trained on {_listed(seen)}: only the held-out part, {region}, counts"
-    return (text,)
+def _restricted(regions: Mapping[str, Region]) -> tuple[str, ...]:
+    """One note for each held-out region."""
+    names: dict[Region, set[str]] = {}
+    for name, region in regions.items():
+        names.setdefault(region, set()).add(name)
+    return tuple(
+        f"the model was trained on {_listed(frozenset(seen))}: only the held-out part, {region}, "
+        "counts"
+        for region, seen in names.items()
+    )
 
 
 def _warning(seen: frozenset[str]) -> tuple[str, ...]:
