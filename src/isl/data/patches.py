@@ -88,6 +88,10 @@ class PatchSampler:
 
     Attributes
     ----------
+    areas
+        Boxes that patches are drawn from.
+    shares
+        Share of the patches that each data set gets, by name.
     pixels
         Acquired pixels in all, each counted once.
     target_weights
@@ -110,12 +114,16 @@ class PatchSampler:
         self._content_share, self._seed = content_share, seed
         usable = (s for s in samples if s.has_targets)
         areas = (_area(s, box) for s in usable for box in s.train)
-        self._areas = tuple(area for area in areas if area.pixels.any())
-        self.pixels = int(sum(area.pixels.max() for area in self._areas))
-        if self._areas:
-            chances = _chances(self._areas, dataset_weights or {}, target_balance)
+        self.areas = tuple(area for area in areas if area.pixels.any())
+        self.pixels = int(sum(area.pixels.max() for area in self.areas))
+        self.shares: dict[str, float] = {}
+        if self.areas:
+            chances = _chances(self.areas, dataset_weights or {}, target_balance)
             self._choices = _cumulative(chances)
-            self.target_weights = _rarity(chances, self._areas, batch_size, target_balance)
+            self.target_weights = _rarity(chances, self.areas, batch_size, target_balance)
+            for area, chance in zip(self.areas, chances.sum(axis=1), strict=True):
+                name = area.sample.dataset
+                self.shares[name] = self.shares.get(name, 0.0) + float(chance)
 
     def batch(self, step: int, slots: slice | None = None) -> Batch:
         """Draw the batch of a step.
@@ -139,8 +147,8 @@ class PatchSampler:
         )
 
     def _draw(self, rng: np.random.Generator) -> _Drawn:
-        index, wanted_target = divmod(_choose(self._choices, rng), len(self._areas[0].pixels))
-        area = self._areas[index]
+        index, wanted_target = divmod(_choose(self._choices, rng), len(self.areas[0].pixels))
+        area = self.areas[index]
         by_content = rng.random() < self._content_share
         cell = _choose((area.content if by_content else area.even)[wanted_target], rng)
         row, column = divmod(cell, _cells(area.box.shape[1]))

@@ -77,7 +77,7 @@ class LabelingModule(L.LightningModule):
         self._augmentation = build_augmentation(config)
         self._target_names = tuple(target_names)
         asked = config.weights_of(self._target_names)
-        self._weights = [w * r for w, r in zip(asked, sampler.target_weights, strict=True)]
+        self.weights = [w * r for w, r in zip(asked, sampler.target_weights, strict=True)]
         self._started = time.monotonic()
         self._pearson = RunningPearson(len(self._target_names))
 
@@ -110,7 +110,7 @@ class LabelingModule(L.LightningModule):
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Loss of one batch."""
         batch = self._augmentation(batch, self.global_step)
-        loss = batch_loss(self.network, batch, self.config, self._weights)
+        loss = batch_loss(self.network, batch, self.config, self.weights)
         self.log("train/loss", loss.detach())
         return loss
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import torch
 
+from isl.data.checkerboard import Checkerboard, make_checkerboard
 from isl.data.patches import Batch
 from isl.data.published_augmentation import build_augmentation
 from isl.data.samples import Sample
@@ -44,6 +45,8 @@ class TrainingPlan:
         Measured on this machine.
     run_folder
         Where checkpoints, logs and previews go.
+    checkerboard
+        Data sets by targets.
     start
         Which weights are taken over from another model; empty for random ones.
     """
@@ -59,6 +62,7 @@ class TrainingPlan:
     budget: Budget
     seconds_per_step: float
     run_folder: Path
+    checkerboard: Checkerboard
     start: str = ""
 
     @property
@@ -81,7 +85,10 @@ class TrainingPlan:
         )
         planes = " or ".join(str(n) for n in self.planes)
         start = (f"start     {self.start}",) if self.start else ()
+        table = self.checkerboard
+        uneven = len(table.rows) > 1 or len(set(table.weights)) > 1
         return (
+            *((*table.lines(), "") if uneven else ()),
             f"source    {self.roles.source}, {planes} {'plane' if planes == '1' else 'planes'}",
             f"targets   {targets}",
             f"because   {self.roles.reason}",
@@ -124,6 +131,7 @@ def make_plan(
         budget=module.budget,
         seconds_per_step=_seconds_per_step(module),
         run_folder=run_folder,
+        checkerboard=make_checkerboard(samples, roles.targets, module.sampler, module.weights),
         start=start,
     )
 
