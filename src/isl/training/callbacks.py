@@ -19,9 +19,12 @@ from isl.core.progress import Progress, ProgressCallback
 from isl.data.patches import Batch
 from isl.evaluation.panels import PanelRow, write_panel
 from isl.models.distribution import Distribution
+from isl.training.distributed import largest
 from isl.training.module import LabelingModule
 
 PREVIEW_PX = 320
+NEVER = 1_000_000_000
+"""More steps than any run has."""
 
 
 def moving_average(decay: float) -> WeightAveraging:
@@ -36,9 +39,42 @@ def moving_average(decay: float) -> WeightAveraging:
 
     def average(averaged: Tensor, current: Tensor, count: Tensor | int) -> Tensor:
         kept = min(decay, (1.0 + float(count)) / (4.0 + float(count)))
-        return kept * averaged + (1.0 - kept) * current
+        return averaged + (1.0 - kept) * (current - averaged)  # exact where nothing has changed
 
     return WeightAveraging(avg_fn=average)
+
+
+class ValidateOnTime(Callback):
+    """Validate every so many minutes, in all processes after the same step; belongs first.
+
+    Parameters
+    ----------
+    minutes
+        Time between the end of a validation and the next; None where steps decide.
+    """
+
+    def __init__(self, minutes: float | None) -> None:
+        self._minutes = minutes
+        self._since = 0.0
+        self._validated = True
+
+    def on_train_batch_end(
+        self,
+        trainer: L.Trainer,
+        pl_module: L.LightningModule,
+        outputs: Any,
+        batch: Batch,
+        batch_idx: int,
+    ) -> None:
+        """Agree on the time, and validate after this step where it is due."""
+        assert isinstance(pl_module, LabelingModule)
+        if self._minutes is None:
+            return
+        pl_module.agree_on_time()
+        if self._validated:
+            self._since = pl_module.agreed_seconds
+        self._validated = pl_module.agreed_seconds - self._since >= 60.0 * self._minutes
+        trainer.val_check_batch = 1 if self._validated else NEVER
 
 
 class Previews(Callback):
@@ -120,19 +156,25 @@ class ReportProgress(Callback):
     ) -> None:
         """Report one step."""
         assert isinstance(pl_module, LabelingModule)
-        loss = float(outputs["loss"].detach())
+        loss = float(pl_module.loss)
         if loss != loss:
             raise ConfigError(
                 f"the loss is not a number at step {trainer.global_step}; lower the learning rate "
                 f"(--learning-rate, now {pl_module.config.learning_rate:g})"
             )
-        values = (("loss", loss), *((f"r {n}", r) for n, r in pl_module.scores.items()))
+        values = (
+            ("loss", loss),
+            *((f"r {n}", r) for n, r in pl_module.scores.items()),
+            ("waiting for data", pl_module.wait_share),
+        )
         message = f"training, step {trainer.global_step}"
         self._progress(Progress(pl_module.fraction, 1.0, "budget", message, values))
 
 
 class StopOnSignal(Callback):
     """Let the running step finish on SIGINT or SIGTERM, save a checkpoint, then pass the signal on.
+
+    A signal to one of several processes ends all of them after the same step.
 
     Parameters
     ----------
@@ -166,9 +208,10 @@ class StopOnSignal(Callback):
         batch_idx: int,
     ) -> None:
         """Save and stop where a signal came in during the step."""
-        if self._received is not None:
+        received = largest(self._received or 0, pl_module.device)
+        if received:
             trainer.save_checkpoint(self._checkpoint)
-            self._pass_on(self._received, None)
+            self._pass_on(signal.Signals(received), None)
 
     def _pass_on(self, number: signal.Signals, frame: FrameType | None) -> None:
         """Give the signals back, and handle this one as if it had never been taken over."""
@@ -178,6 +221,12 @@ class StopOnSignal(Callback):
         if callable(handler):
             handler(number, frame)
         signal.raise_signal(number)
+
+    def on_exception(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, exception: BaseException
+    ) -> None:
+        """Give the signals back where a run ends before its time."""
+        self.on_train_end(trainer, pl_module)
 
     def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Give the signals back."""
