@@ -234,7 +234,11 @@ def test_a_bad_field_that_was_to_be_held_out_is_announced(tmp_path):
     ("setting", "message"),
     [
         ({"accelerator": "tpu"}, "accelerator tpu.*--accelerator auto"),
-        ({"devices": 2}, "devices 2: a run uses one device"),
+        ({"devices": 3}, "batch_size 2 cannot be divided evenly among 3 devices; .* such as 3"),
+        (
+            {"devices": 2, "nodes": 2, "batch_size": 6},
+            "among 2 devices on each of 2 nodes; make it a multiple of 4, such as 8",
+        ),
     ],
 )
 def test_hardware_that_cannot_be_used(tmp_path, setting, message):

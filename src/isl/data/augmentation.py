@@ -9,17 +9,21 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from isl.core.config import TrainConfig
+from isl.data.patch_random import PatchRandom, noise_like
 from isl.data.patches import Batch
+from isl.data.plane_dropout import drop_planes, planes_of
 
 _KNOT_PX = 32
 _SPREADS = 4
+_CHANGES, _PLANES = 0, 1
 
 
 class Augmentation:
     """Random changes that leave the task the same.
 
     Geometry (flips, rotations, magnification) changes source, targets and presence alike; gain,
-    offset, noise and blur change the source alone.  Same seed and step, same changes.
+    offset, noise, blur and left out planes change the source alone.  Same seed, step and place in
+    the whole batch, same changes, however the batch is divided.
 
     Parameters
     ----------
@@ -36,6 +40,11 @@ class Augmentation:
         return self._config.batch_size
 
     @property
+    def patches_per_draw(self) -> int:
+        """Patches that each of them becomes."""
+        return 1
+
+    @property
     def read_px(self) -> int:
         """Side of the patches to draw so that ``patch_px`` remain without empty corners."""
         c = self._config
@@ -43,71 +52,80 @@ class Augmentation:
         widest = (math.cos(angle) + math.sin(angle)) * (1.0 + c.scaling)
         return 2 * math.ceil(c.patch_px * widest / 2 + _SPREADS * c.elastic_px)
 
-    def __call__(self, batch: Batch, step: int) -> Batch:
-        """Change a batch; returns a new one with patches of ``patch_px``."""
-        generator = torch.Generator().manual_seed((self._config.seed << 32) + step)
+    def __call__(self, batch: Batch, step: int, first: int = 0) -> Batch:
+        """Change a batch; returns a new one with patches of ``patch_px``.
+
+        Parameters
+        ----------
+        batch
+            Patches of ``read_px``.
+        step
+            Which batch it is.
+        first
+            Place of its first patch in the whole batch, of which this may be a part.
+        """
+        c, size = self._config, len(batch.source)
+        random = PatchRandom(c.seed, step, first, size, _CHANGES)
         source, target, presence = batch.source, batch.target, batch.presence
-        c = self._config
         if c.free_rotation_degrees or c.scaling or c.elastic_px:
-            source, target, presence = self._warp(source, target, presence, generator)
-        source, target, presence = self._turn(source, target, presence, generator)
-        source = self._blur(source, generator)
-        source = self._gain_offset_noise(source, generator)
-        return Batch(source, batch.z_position, target, presence)
+            source, target, presence = self._warp(source, target, presence, random)
+        source, target, presence = self._turn(source, target, presence, random)
+        source = self._blur(source, random)
+        source = self._gain_offset_noise(source, planes_of(batch.z_position), random)
+        of_planes = PatchRandom(c.seed, step, first, size, _PLANES)
+        source, z_position = drop_planes(source, batch.z_position, c.plane_dropout, of_planes)
+        return Batch(source, z_position, target, presence)
 
     def _warp(
-        self, source: Tensor, target: Tensor, presence: Tensor, generator: torch.Generator
+        self, source: Tensor, target: Tensor, presence: Tensor, random: PatchRandom
     ) -> tuple[Tensor, Tensor, Tensor]:
         """Rotate by any angle, magnify and deform, about the patch centre; cuts to ``patch_px``."""
         c, size = self._config, len(source)
-        angle = _uniform(size, generator) * math.radians(c.free_rotation_degrees)
-        zoom = torch.exp(_uniform(size, generator) * math.log1p(c.scaling))
+        angle = random.uniform(-1, 1) * math.radians(c.free_rotation_degrees)
+        zoom = torch.exp(random.uniform(-1, 1) * math.log1p(c.scaling))
         factor = zoom * c.patch_px / source.shape[-1]
         cos, sin, zero = factor * angle.cos(), factor * angle.sin(), torch.zeros(size)
         matrix = torch.stack([cos, -sin, zero, sin, cos, zero], 1).view(size, 2, 3)
         grid = F.affine_grid(
             matrix.to(source.device), [size, 1, c.patch_px, c.patch_px], align_corners=False
         )
-        grid = grid + self._deformation(size, source.shape[-1], generator).to(grid)
+        if c.elastic_px:
+            grid = grid + self._deformation(source.shape[-1], random).to(grid)
         stacked = torch.cat([source, target, presence.float()], 1)
         moved = F.grid_sample(stacked, grid, align_corners=False)
         parts = [source.shape[1], target.shape[1], presence.shape[1]]
         source, target, seen = torch.split(moved, parts, dim=1)
         return source, target, seen > 1 - 1e-4
 
-    def _deformation(self, size: int, read_px: int, generator: torch.Generator) -> Tensor:
+    def _deformation(self, read_px: int, random: PatchRandom) -> Tensor:
         """Smooth random displacements (B, Y, X, 2) in the unit of the sampling grid."""
         c = self._config
-        knots = torch.randn(size, 2, *(max(4, c.patch_px // _KNOT_PX),) * 2, generator=generator)
+        knots = random.normal(2, *(max(4, c.patch_px // _KNOT_PX),) * 2)
         smooth = F.interpolate(knots, (c.patch_px,) * 2, mode="bicubic", align_corners=True)
         return smooth.permute(0, 2, 3, 1) * (2.0 * c.elastic_px / read_px)
 
     def _turn(
-        self, source: Tensor, target: Tensor, presence: Tensor, generator: torch.Generator
+        self, source: Tensor, target: Tensor, presence: Tensor, random: PatchRandom
     ) -> tuple[Tensor, Tensor, Tensor]:
         """Mirror and turn each patch by quarter turns."""
-        turns = torch.randint(
-            0, 4 if self._config.rotations else 1, (len(source),), generator=generator
-        )
-        flips = torch.randint(
-            0, 2 if self._config.flips else 1, (len(source),), generator=generator
-        )
+        turns = random.integers(4 if self._config.rotations else 1)
+        flips = random.integers(2 if self._config.flips else 1)
 
         def moved(images: Tensor) -> Tensor:
             return torch.stack(
                 [
-                    torch.rot90(image.flip(-1) if flip else image, int(turn), (-2, -1))
+                    torch.rot90(image.flip(-1) if flip else image, turn, (-2, -1))
                     for image, flip, turn in zip(images, flips, turns, strict=True)
                 ]
             )
 
         return moved(source), moved(target), moved(presence)
 
-    def _blur(self, source: Tensor, generator: torch.Generator) -> Tensor:
+    def _blur(self, source: Tensor, random: PatchRandom) -> Tensor:
         """Blur some of the patches by a Gaussian of random width."""
         c = self._config
-        chosen = torch.rand(len(source), generator=generator) < c.blur_share
-        sigmas = torch.rand(len(source), generator=generator) * c.blur_sigma_px
+        chosen = random.uniform(0, 1) < c.blur_share
+        sigmas = random.uniform(0, c.blur_sigma_px)
         if not c.blur_sigma_px or not chosen.any():
             return source
         return torch.stack(
@@ -117,32 +135,21 @@ class Augmentation:
             ]
         )
 
-    def _gain_offset_noise(self, source: Tensor, generator: torch.Generator) -> Tensor:
+    def _gain_offset_noise(self, source: Tensor, planes: list[int], random: PatchRandom) -> Tensor:
+        """Change planes and pixels; those that are copies of the last plane do not matter."""
         c = self._config
-        gain = torch.exp(_shared_by_half(source, generator) * c.gain_std)
-        offset = _shared_by_half(source, generator) * c.offset_std
-        noise_std = torch.rand((len(source), 1, 1, 1), generator=generator) * c.noise_std
-        source = source * gain.to(source) + offset.to(source)
+        noise_std = random.uniform(0, c.noise_std)[:, None, None, None]
+        generators = random.on_device(source.device)
+        of_stack = random.normal(1, 2)
+        of_plane = random.normal(source.shape[1], 2)
+        # Half of the variance is shared by all planes of a stack.
+        gain, offset = ((of_stack + of_plane) * math.sqrt(0.5))[..., None, None].unbind(2)
+        source = source * torch.exp(gain * c.gain_std).to(source) + (offset * c.offset_std).to(
+            source
+        )
         if c.noise_std:
-            on_device = torch.Generator(source.device).manual_seed(
-                int(generator.initial_seed()) + 1
-            )
-            noise = torch.randn(source.shape, generator=on_device, device=source.device)
-            source = source + noise.to(source) * noise_std.to(source)
+            source = source + noise_like(source, generators, planes) * noise_std.to(source)
         return source
-
-
-def _shared_by_half(source: Tensor, generator: torch.Generator) -> Tensor:
-    """Normal numbers (B, Z, 1, 1); half of their variance is the same for all planes of a stack."""
-    size, planes = source.shape[:2]
-    stack = torch.randn((size, 1, 1, 1), generator=generator)
-    plane = torch.randn((size, planes, 1, 1), generator=generator)
-    return (stack + plane) * math.sqrt(0.5)
-
-
-def _uniform(size: int, generator: torch.Generator) -> Tensor:
-    """Numbers from -1 to 1."""
-    return torch.rand(size, generator=generator) * 2 - 1
 
 
 def gaussian_blur(image: Tensor, sigma_px: float) -> Tensor:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from isl.core.config import TrainConfig
 from isl.data.augmentation import Augmentation
+from isl.data.patch_random import PatchRandom, batch_random, noise_like
 from isl.data.patches import Batch
 
 _GAP_PX = 6
@@ -19,7 +21,7 @@ class PublishedAugmentation:
     Each crop is flipped or not; all crops of a batch are turned by the same angle.  Corruption
     concerns the source alone: each plane is multiplied, then shifted, then each pixel gets noise,
     each of the three with probability 1/2 and only where its spread is not 0; the result is clipped
-    to 0..1.
+    to 0..1.  Planes are never left out.
 
     Parameters
     ----------
@@ -39,22 +41,37 @@ class PublishedAugmentation:
     @property
     def draws(self) -> int:
         """Crops to draw for a batch."""
-        return -(-self._config.batch_size // len(self._corners()) ** 2)
+        return -(-self._config.batch_size // self.patches_per_draw)
 
-    def __call__(self, batch: Batch, step: int) -> Batch:
-        """Change a batch of crops; returns a new one of ``batch_size`` patches."""
-        generator = torch.Generator().manual_seed((self._config.seed << 32) + step)
-        flips = torch.randint(
-            0, 2 if self._config.flips else 1, (len(batch.source),), generator=generator
-        )
-        turns = int(torch.randint(0, 4 if self._config.rotations else 1, (), generator=generator))
+    @property
+    def patches_per_draw(self) -> int:
+        """Patches that each crop is cut into."""
+        return len(self._corners()) ** 2
+
+    def __call__(self, batch: Batch, step: int, first: int = 0) -> Batch:
+        """Change a batch of crops; returns a new one of at most ``batch_size`` patches.
+
+        Parameters
+        ----------
+        batch
+            Crops of ``read_px``.
+        step
+            Which batch it is.
+        first
+            Place of its first crop in the whole batch, of which this may be a part.
+        """
+        c = self._config
+        random = PatchRandom(c.seed, step, first, len(batch.source))
+        shared = batch_random(c.seed, step)
+        flips = random.integers(2 if c.flips else 1)
+        turns = int(shared.integers(4 if c.rotations else 1))
 
         def patches(images: Tensor) -> Tensor:
             flipped = [x.flip(-1) if flip else x for x, flip in zip(images, flips, strict=True)]
             turned = torch.rot90(torch.stack(flipped), turns, (-2, -1))
             return self._cut(turned)[: self._config.batch_size]
 
-        source = patches(self._corrupted(batch.source, generator))
+        source = patches(self._corrupted(batch.source, random, shared))
         z_position = batch.z_position[:1].expand(len(source), -1)
         return Batch(source, z_position, patches(batch.target), patches(batch.presence))
 
@@ -73,23 +90,20 @@ class PublishedAugmentation:
             ]
         )
 
-    def _corrupted(self, source: Tensor, generator: torch.Generator) -> Tensor:
+    def _corrupted(
+        self, source: Tensor, random: PatchRandom, shared: np.random.Generator
+    ) -> Tensor:
         c = self._config
-        per_plane = (*source.shape[:2], 1, 1)
-
-        def normal(spread: float, shape: tuple[int, ...]) -> Tensor:
-            """Numbers around 0, or zeros with probability 1/2."""
-            numbers = spread * torch.randn(shape, generator=generator)
-            return (numbers * (torch.rand((), generator=generator) < _SHARE)).to(source)
-
-        if not (c.gain_std or c.offset_std or c.noise_std):
+        spreads = [c.gain_std, c.offset_std, c.noise_std]
+        gain_std, offset_std, noise_std = (s * (shared.random() < _SHARE) for s in spreads)
+        if not any(spreads):
             return source
-        if c.gain_std:
-            source = source * (1.0 + normal(c.gain_std, per_plane))
-        if c.offset_std:
-            source = source + normal(c.offset_std, per_plane)
-        if c.noise_std:
-            source = source + normal(c.noise_std, tuple(source.shape))
+        generators = random.on_device(source.device)
+        gain, offset = random.normal(source.shape[1], 2)[..., None, None].to(source).unbind(2)
+        source = source * (1.0 + gain_std * gain) + offset_std * offset
+        if noise_std:
+            whole = [source.shape[1]] * len(source)
+            source = source + noise_std * noise_like(source, generators, whole)
         return source.clamp(0.0, 1.0)
 
 

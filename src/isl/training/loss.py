@@ -15,6 +15,7 @@ from isl.models.categorical import Categorical
 from isl.models.distribution import Distribution
 from isl.models.isl2018.labeling import Isl2018Labeling
 from isl.models.labeling import LabelingNetwork
+from isl.training.distributed import process_count, total
 
 
 def batch_loss(
@@ -22,20 +23,30 @@ def batch_loss(
 ) -> Tensor:
     """Loss of a network on a batch.
 
+    Where several processes share a batch, the mean of their losses is that of the whole batch, and
+    so the mean of their gradients is its gradient.
+
     Parameters
     ----------
     network, batch, config
-        The network of 2018 has its own loss, see `published_loss`; others the mean of
+        The network of 2018 has its own loss, see `published_loss`; others the mean of the scores of
         `target_scores`, to which targets contribute by ``config.difficulty_power``.
     weights
-        Further weights of the targets; all alike where not given.
+        Further weights of the targets; all alike where not given.  A target that is absent leaves
+        its share empty, and does not make the others weigh more.
     """
     if isinstance(network, Isl2018Labeling):
         return published_loss(network, batch)
     prediction = predict_batch(network, batch)
-    scores, acquired = target_scores(prediction, batch.target, batch.presence, config)
-    asked = torch.tensor(weights or [1.0] * len(scores)).to(scores)
-    return _weighted_mean(scores, acquired, config.difficulty_power, asked)
+    sums, own_pixels = _sums(prediction, batch.target, batch.presence, config)
+    asked = torch.tensor(weights or [1.0] * len(sums)).to(sums)
+    pixels, everyones = total(torch.stack([own_pixels, sums])).unbind()
+    scores, whole = sums / pixels.clamp(min=1.0), everyones / pixels.clamp(min=1.0)
+    # An easy target that is learned along with a hard one otherwise goes on to learn the training
+    # images by heart while the hard one is still learned.
+    weight = asked * whole.abs() ** config.difficulty_power * (pixels > 0)
+    present = (asked * (pixels > 0)).sum() / asked.sum()
+    return process_count() * present * (weight * scores).sum() / weight.sum().clamp(min=1e-12)
 
 
 def predict_batch(network: LabelingNetwork, batch: Batch) -> Distribution:
@@ -59,7 +70,7 @@ def heldout_loss(
 def masked_score(
     prediction: Distribution, target: Tensor, presence: Tensor, config: TrainConfig
 ) -> Tensor:
-    """Mean over targets of their `target_scores`.
+    """Mean over the acquired targets of their `target_scores`.
 
     Returns
     -------
@@ -68,7 +79,7 @@ def masked_score(
         the loss is zero, and so are all of its gradients.
     """
     scores, acquired = target_scores(prediction, target, presence, config)
-    return _weighted_mean(scores, acquired, 0.0, torch.ones_like(scores))
+    return scores.sum() / acquired.sum().clamp(min=1)
 
 
 def target_scores(
@@ -96,26 +107,21 @@ def target_scores(
     scores, acquired
         (C,) mean scores, 0 where there is no pixel, and (C,) bool, whether there is one.
     """
+    sums, pixels = _sums(prediction, target, presence, config)
+    return sums / pixels.clamp(min=1.0), pixels > 0
+
+
+def _sums(
+    prediction: Distribution, target: Tensor, presence: Tensor, config: TrainConfig
+) -> tuple[Tensor, Tensor]:
+    """Sum of the scores of each target over the pixels where it was acquired, and their number."""
     score = prediction.crps(target)
     if config.squared_error_weight:
         score = score + config.squared_error_weight * (prediction.mean() - target) ** 2
     if config.log_score_weight:
         score = score - config.log_score_weight * prediction.log_prob(target)
     weight = presence.to(score.dtype)
-    acquired = weight.sum(dim=(0, 2, 3))
-    return (score * weight).sum(dim=(0, 2, 3)) / acquired.clamp(min=1.0), acquired > 0
-
-
-def _weighted_mean(
-    scores: Tensor, acquired: Tensor, difficulty_power: float, asked: Tensor
-) -> Tensor:
-    """Mean over the acquired targets, weighted as asked and by their scores to a power.
-
-    An easy target that is learned along with a hard one otherwise goes on to learn the training
-    images by heart while the hard one is still learned.
-    """
-    weights = asked * scores.detach().abs() ** difficulty_power * acquired
-    return (weights * scores).sum() / weights.sum().clamp(min=1e-12)
+    return (score * weight).sum(dim=(0, 2, 3)), weight.sum(dim=(0, 2, 3))
 
 
 def published_loss(network: Isl2018Labeling, batch: Batch) -> Tensor:
@@ -123,6 +129,7 @@ def published_loss(network: Isl2018Labeling, batch: Batch) -> Tensor:
 
     Each half is the mean of `head_loss` over its heads; a target that was acquired nowhere in the
     batch adds zero and still counts.  Without heads for the planes the targets have the whole.
+    Where several processes share a batch, the mean of their losses is that of the whole batch.
 
     Parameters
     ----------
@@ -144,8 +151,9 @@ def published_loss(network: Isl2018Labeling, batch: Batch) -> Tensor:
 
 
 def _mean_loss(logits: Sequence[Tensor], values: Tensor, weight: Tensor) -> Tensor:
-    losses = [head_loss(part, values[:, i], weight[:, i]) for i, part in enumerate(logits)]
-    return torch.stack(losses).mean()
+    pixels = total((weight != 0).sum((0, 2, 3)))
+    losses = [_summed(part, values[:, i], weight[:, i]) for i, part in enumerate(logits)]
+    return process_count() * (torch.stack(losses) / pixels.clamp(min=1)).mean()
 
 
 def head_loss(logits: Tensor, values: Tensor, weight: Tensor) -> Tensor:
@@ -166,10 +174,15 @@ def head_loss(logits: Tensor, values: Tensor, weight: Tensor) -> Tensor:
     Tensor
         A scalar; zero where no pixel has weight.
     """
+    return _summed(logits, values, weight) / (weight != 0).sum().clamp(min=1)
+
+
+def _summed(logits: Tensor, values: Tensor, weight: Tensor) -> Tensor:
+    """Sum of the weighted losses of one head, in units of that of a uniform prediction."""
     classes = logits.shape[1]
     index = (values * (classes - 1)).round().nan_to_num(0.0).clamp(0, classes - 1).long()
     loss = F.cross_entropy(logits.float(), index, reduction="none") * weight
-    return loss.sum() / (weight != 0).sum().clamp(min=1) / math.log(classes)
+    return loss.sum() / math.log(classes)
 
 
 def _centre(images: Tensor, side: int) -> Tensor:

@@ -12,12 +12,15 @@ from torch import Tensor
 from torch.utils.data import DataLoader, IterableDataset
 
 from isl.core.config import TrainConfig
+from isl.data.patch_random import seed_of
 from isl.data.patches import Batch, PatchSampler
+from isl.data.prefetch import Prefetcher, WaitShare
 from isl.data.published_augmentation import build_augmentation
 from isl.models.distribution import Distribution
 from isl.models.labeling import LabelingNetwork
 from isl.training.batch_norm import refresh_batch_norm
 from isl.training.budget import Budget, learning_rate_factor
+from isl.training.distributed import from_first, own_share, process_count, process_index, total
 from isl.training.heldout import RunningPearson
 from isl.training.loss import batch_loss, heldout_loss, predict_batch
 
@@ -29,17 +32,16 @@ class _Steps(IterableDataset[Batch]):
         self._module = module
 
     def __iter__(self) -> Iterator[Batch]:
-        step = self._module.global_step
-        while True:
-            yield self._module.sampler.batch(step)
-            step += 1
+        with self._module.prefetched() as batches:
+            yield from batches
 
 
 class LabelingModule(L.LightningModule):
     """Network, loss and schedule.
 
     Every random number of a step (patches, augmentation, dropout) comes from the seed and the step
-    alone, so that a resumed run goes on exactly as an undisturbed one.
+    alone, so that a resumed run goes on exactly as an undisturbed one.  Where several processes
+    share each batch, patches and augmentation are those that one process would have.
 
     Parameters
     ----------
@@ -55,6 +57,17 @@ class LabelingModule(L.LightningModule):
         Batches of the held-out part; may be empty.
     target_names
         For the logs.
+
+    Attributes
+    ----------
+    scores
+        Correlation of each target at the last validation.
+    agreed_seconds
+        Seconds trained by the clock of the first process, at the end of the last step.
+    loss
+        Loss of the last step, of the whole batch.
+    weights
+        Weight of each target in the loss: as asked, and more for targets that few batches hold.
     """
 
     def __init__(
@@ -72,6 +85,7 @@ class LabelingModule(L.LightningModule):
         self.budget = budget
         self.sampler = sampler
         self.scores: dict[str, float] = {}
+        self.loss = torch.tensor(torch.nan)
         self.seconds_before = 0.0
         self._heldout = list(heldout)
         self._augmentation = build_augmentation(config)
@@ -80,6 +94,15 @@ class LabelingModule(L.LightningModule):
         self.weights = [w * r for w, r in zip(asked, sampler.target_weights, strict=True)]
         self._started = time.monotonic()
         self._pearson = RunningPearson(len(self._target_names))
+        self._batches: Prefetcher[Batch] | None = None
+        self._waiting = WaitShare()
+        self._step_started = self._started
+        self.agreed_seconds = 0.0
+
+    @property
+    def wait_share(self) -> float:
+        """Share of the time of steps that they waited for patches, from 0 to 1."""
+        return self._waiting.value
 
     @property
     def seconds(self) -> float:
@@ -88,16 +111,22 @@ class LabelingModule(L.LightningModule):
 
     @property
     def fraction(self) -> float:
-        """Share of the budget that is used up."""
-        return self.budget.fraction(self.global_step, self.seconds)
+        """Share of the budget that is used up, the same in all processes."""
+        return self.budget.fraction(self.global_step, self.agreed_seconds)
+
+    def agree_on_time(self) -> None:
+        """Let all processes go by the clock of the first."""
+        self.agreed_seconds = from_first(self.seconds, self.device)
 
     def on_train_start(self) -> None:
         """Start the clock once everything is set up."""
         self._started = time.monotonic()
+        self.agreed_seconds = self.seconds_before
 
     def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
-        """Seed the step and set its learning rate."""
-        torch.manual_seed((self.config.seed << 32) + self.global_step)
+        """Seed the step and set its learning rates; a group may have a share of the rate."""
+        self._step_started = time.monotonic()
+        torch.manual_seed(seed_of(self.config.seed, self.global_step, process_index()))
         factor = learning_rate_factor(
             self.global_step,
             self.fraction,
@@ -105,17 +134,21 @@ class LabelingModule(L.LightningModule):
             self.config.warmup_steps,
         )
         for group in self.trainer.optimizers[0].param_groups:
-            group["lr"] = self.config.learning_rate * factor
+            group["lr"] = self.config.learning_rate * factor * group.get("share", 1.0)
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
-        """Loss of one batch."""
-        batch = self._augmentation(batch, self.global_step)
+        """Loss of one batch, or of this process's share times the number of processes."""
+        batch = self._augmentation(batch, self.global_step, self._share.start)
         loss = batch_loss(self.network, batch, self.config, self.weights)
-        self.log("train/loss", loss.detach())
+        self.loss = total(loss) / process_count()
+        self.log("train/loss", self.loss)
+        self.log("train/wait_share", self.wait_share)
         return loss
 
     def on_train_batch_end(self, outputs: Any, batch: Batch, batch_idx: int) -> None:
         """Stop when the budget is used up."""
+        waited = self._batches.waited if self._batches is not None else 0.0
+        self._waiting.add(waited, time.monotonic() - self._step_started)
         if self.fraction >= 1.0:
             self.trainer.should_stop = True
 
@@ -128,8 +161,8 @@ class LabelingModule(L.LightningModule):
     def _unseen_batches(self) -> Iterator[Batch]:
         """Batches as those of the steps to come."""
         for step in range(self.global_step, self.global_step + self.config.batch_norm_batches):
-            batch = Batch(*(part.to(self.device) for part in self.sampler.batch(step)))
-            yield self._augmentation(batch, step)
+            batch = Batch(*(part.to(self.device) for part in self._own_batch(step)))
+            yield self._augmentation(batch, step, self._share.start)
 
     def validation_step(self, batch: Batch, batch_idx: int) -> dict[str, Distribution]:
         """Score one held-out box."""
@@ -154,6 +187,28 @@ class LabelingModule(L.LightningModule):
         ]
         decays = (0.9, self.config.second_moment_decay)
         return torch.optim.AdamW(groups, lr=self.config.learning_rate, betas=decays)
+
+    @property
+    def _share(self) -> slice:
+        """Which pieces of each batch are this process's."""
+        return own_share(self._augmentation.draws)
+
+    def _own_batch(self, step: int) -> Batch:
+        batch = self.sampler.batch(step, self._share)
+        if self.device.type == "cuda":  # from pinned memory the copy to the GPU does not block
+            return Batch(*(part.pin_memory() for part in batch))
+        return batch
+
+    def prefetched(self) -> Prefetcher[Batch]:
+        """Shares of this process in the batches from the present step on; `close` ends them."""
+        self.close()
+        self._batches = Prefetcher(self._own_batch, self.global_step, self.config.loader_threads)
+        return self._batches
+
+    def close(self) -> None:
+        """Let the threads end that make patches ready."""
+        if self._batches is not None:
+            self._batches.close()
 
     def train_dataloader(self) -> DataLoader[Batch]:
         """Batches from the present step on."""

@@ -13,14 +13,25 @@ import lightning as L
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
+from lightning.pytorch.strategies import DDPStrategy, Strategy
 
 from isl.core.config import TrainConfig
 from isl.core.errors import ConfigError
 from isl.core.progress import ProgressCallback
-from isl.training.callbacks import Previews, ReportProgress, StopOnSignal, moving_average
+from isl.data.published_augmentation import build_augmentation
+from isl.training.callbacks import (
+    NEVER,
+    Previews,
+    ReportProgress,
+    StopOnSignal,
+    ValidateOnTime,
+    moving_average,
+)
 from isl.training.checkpoint import WholeCheckpoint
+from isl.training.distributed import check_division
 from isl.training.module import LabelingModule
 from isl.training.run_folder import RunFolder, explained
+from isl.training.sync_batch_norm import share_batch_norm, unshare_batch_norm
 
 logger = logging.getLogger(__name__)
 
@@ -40,10 +51,13 @@ def build_trainer(
             default_root_dir=folder.path,
             accelerator=config.accelerator,
             devices=config.devices,
+            num_nodes=config.nodes,
+            strategy=_strategy(config),
+            use_distributed_sampler=False,
             precision=config.precision,
             max_epochs=-1,
             max_steps=-1 if by_time else module.budget.steps or -1,
-            val_check_interval=every_minutes if by_time else config.validate_steps,
+            val_check_interval=NEVER if by_time else config.validate_steps,
             check_val_every_n_epoch=None,
             num_sanity_val_steps=0,
             gradient_clip_val=config.gradient_clip or None,
@@ -53,6 +67,7 @@ def build_trainer(
             logger=[TensorBoardLogger(folder.path, "tensorboard"), CSVLogger(folder.path, "csv")],
             plugins=[WholeCheckpoint()],
             callbacks=[
+                ValidateOnTime(config.validate_minutes if by_time else None),
                 moving_average(config.average_decay),
                 Previews(folder.previews, target_names),
                 ReportProgress(progress),
@@ -71,30 +86,49 @@ def build_trainer(
 @contextmanager
 def _checked_devices(config: TrainConfig) -> Iterator[None]:
     """Say which setting asks for hardware that is not there, or that cannot be used."""
-    if config.devices > 1:
-        # Lightning would start this program again for each device, all with the same patches.
-        raise ConfigError(
-            f"devices {config.devices}: a run uses one device; leave out --devices, and start one "
-            "run for each device where there are several models to train"
-        )
+    check_division(config, build_augmentation(config).patches_per_draw)
     try:
         yield
     except (MisconfigurationException, ValueError, ImportError) as error:
         raise ConfigError(
-            f"accelerator {config.accelerator}, devices {config.devices}, precision "
-            f"{config.precision} cannot be used here: {error}; try --accelerator auto"
+            f"accelerator {config.accelerator}, devices {config.devices}, nodes {config.nodes}, "
+            f"precision {config.precision} cannot be used here: {error}; try --accelerator auto"
         ) from error
 
 
+def _strategy(config: TrainConfig) -> Strategy | str:
+    """How several devices work together; every process has the same buffers already."""
+    if config.devices * config.nodes == 1:
+        return "auto"
+    return DDPStrategy(broadcast_buffers=False, gradient_as_bucket_view=True)
+
+
 def fit(trainer: L.Trainer, module: LabelingModule, folder: RunFolder, resume: bool) -> None:
-    """Run Lightning, and end with the averaged weights and their held-out scores."""
-    with _quiet_lightning(), explained(folder):
+    """Run Lightning, and end with the averaged weights and their held-out scores.
+
+    Where several devices train, Lightning starts the program again for each of them, and all of
+    them come here.
+    """
+    with _quiet_lightning(), explained(folder), _batch_norm_of_all(trainer, module):
         try:
             trainer.fit(module, ckpt_path=folder.checkpoint if resume else None)
         except SystemExit as exit_:
             # Lightning turns an interruption into an exit; the caller decides what that means.
             raise exit_.__context__ or exit_ from None
+        finally:
+            module.close()
         trainer.validate(module, verbose=False)
+
+
+@contextmanager
+def _batch_norm_of_all(trainer: L.Trainer, module: LabelingModule) -> Iterator[None]:
+    """Let batch norm see the whole batch that several processes share."""
+    if trainer.world_size > 1:
+        share_batch_norm(module.network)
+    try:
+        yield
+    finally:
+        unshare_batch_norm(module.network)
 
 
 @contextmanager
