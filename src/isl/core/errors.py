@@ -9,7 +9,8 @@
     │   ├── DuplicateImageError           two files claim the same plane, channel and time
     │   ├── ImageSizeError                images of one field differ in size
     │   ├── BlankImageError               NaN, infinite or constant pixels where an image is needed
-    │   └── VoxelSizeError                the voxel size is not the one the model was trained at
+    │   ├── VoxelSizeError                the voxel size is not the one the model was trained at
+    │   └── LeakError                     the same pixels are trained on and held out
     ├── DamagedFileError   (OSError)      a file that is truncated or not what its name says
     ├── ChannelError       (LookupError)  a channel is unknown, double or cannot be guessed
     ├── ModelFileError     (ValueError)   a model file is damaged, foreign or too new
@@ -53,6 +54,10 @@ class BlankImageError(DataError):
 
 class VoxelSizeError(DataError):
     """The voxel size of the data is not the one that the model was trained at."""
+
+
+class LeakError(DataError):
+    """The same pixels are both trained on and held out."""
 
 
 class DamagedFileError(IslError, OSError):
