@@ -212,7 +212,7 @@ def unknown_label(field: str, kind: str, purpose: str) -> str:
     what = KINDS[kind]
     return (
         f"field {field} cannot be {purpose}: its {what} is not known; give it in a column "
-        f"'{what}' of a table of images or in a file of data sets, or hold out fovs:NAME instead"
+        f"'{what}' of a table of images or in a file of data sets, or go by fields instead"
     )
 
 
