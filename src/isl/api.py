@@ -80,7 +80,7 @@ def train(
     """
     from isl.training.run import train as run
 
-    checked = _settings(config, settings)
+    checked = _settings(config, settings_of_data(data), settings)
     fovs = open_data(data, pattern=pattern, on_bad=on_bad)
     return run(
         fovs,
@@ -276,9 +276,44 @@ def open_data(data: Data, *, pattern: str | None = None, on_bad: OnBad | None = 
     ]
 
 
+def settings_of_data(data: Data) -> dict[str, Any]:
+    """Settings of a training run that a file of data sets brings, see `isl.data.dataset_config`.
+
+    Parameters
+    ----------
+    data
+        Paths, or fields of view.
+
+    Returns
+    -------
+    dict
+        Empty where none of the paths is such a file.
+
+    Raises
+    ------
+    ConfigError
+        Where there are several such files, or one cannot be read.
+    """
+    from isl.data.dataset_config import is_datasets_file, read_datasets
+
+    items = [data] if isinstance(data, (str, Path, Fov)) else data
+    paths = [Path(item) for item in items if not isinstance(item, Fov)]
+    files = [path for path in paths if is_datasets_file(path)]
+    if len(files) > 1:
+        raise ConfigError(
+            f"{' and '.join(map(str, files))} both list data sets; list all of them in one file"
+        )
+    return read_datasets(files[0]).settings() if files else {}
+
+
 def _open(item: str | Path | Fov, pattern: str | None, on_bad: OnBad | None) -> list[Fov]:
+    from isl.data.dataset_config import is_datasets_file
     from isl.io.open import open_fovs
 
+    if not isinstance(item, Fov) and is_datasets_file(Path(item)):
+        from isl.data.datasets import open_datasets
+
+        return open_datasets(Path(item), on_bad)
     return [item] if isinstance(item, Fov) else open_fovs(item, pattern=pattern, on_bad=on_bad)
 
 
@@ -309,12 +344,14 @@ def _model(model: Model | str | Path) -> Model:
     return load_model(model) if isinstance(model, (str, Path)) else model
 
 
-def _settings(config: TrainConfig | None, settings: dict[str, Any]) -> TrainConfig:
+def _settings(
+    config: TrainConfig | None, of_data: dict[str, Any], settings: dict[str, Any]
+) -> TrainConfig:
     from pydantic import ValidationError
 
     given = {} if config is None else config.model_dump(exclude_unset=True)
     try:
-        return TrainConfig.model_validate({**given, **settings})
+        return TrainConfig.model_validate({**of_data, **given, **settings})
     except ValidationError as error:
         lines = (f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
         raise ConfigError("settings of the training run: " + "; ".join(lines)) from error

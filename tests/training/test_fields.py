@@ -5,9 +5,10 @@ from isl.core.axes import VoxelSize
 from isl.core.config import TrainConfig
 from isl.core.errors import ChannelError, DataError, VoxelSizeError
 from isl.io.arrays import fov_from_arrays
-from isl.training.fields import choose_fields, common_voxel_size
+from isl.training.fields import choose_fields, common_voxel_size, wanted_voxel_size
 
 FINE, COARSE = VoxelSize(1.0, 0.3, 0.3), VoxelSize(1.0, 0.6, 0.6)
+FAR = VoxelSize(1.0, 3.0, 3.0)
 
 
 def field(name, *channels, voxel_size=None):
@@ -20,7 +21,7 @@ PARTIAL = field("partial", "phase", "MAP2")
 BAD = {
     "source": (field("source", "DAPI", "MAP2"), ChannelError),
     "targets": (field("targets", "phase"), ChannelError),
-    "size": (field("size", "phase", "DAPI", voxel_size=COARSE), VoxelSizeError),
+    "size": (field("size", "phase", "DAPI", voxel_size=FAR), VoxelSizeError),
 }
 
 
@@ -62,3 +63,10 @@ def test_the_voxel_size_of_most_fields_counts():
     fovs = [field(str(i), "phase", voxel_size=size) for i, size in enumerate(sizes)]
     assert common_voxel_size(fovs) == FINE
     assert common_voxel_size(fovs[2:3]) == VoxelSize()
+
+
+def test_voxel_size_asked_for_wins_axis_by_axis():
+    fovs = [field("a", "phase", voxel_size=FINE)]
+    assert wanted_voxel_size(fovs, TrainConfig()) == FINE
+    asked = TrainConfig(voxel_size=(None, 0.5, 0.5))
+    assert wanted_voxel_size(fovs, asked) == VoxelSize(1.0, 0.5, 0.5)

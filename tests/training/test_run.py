@@ -178,13 +178,33 @@ def test_resuming_with_other_settings_is_refused(tmp_path):
         train([field()], other, tmp_path / "m.isl", resume=True)
 
 
-def test_fields_of_different_magnification_are_refused(tmp_path):
+def test_fields_of_another_magnification_are_resampled(tmp_path):
+    fovs = [field(n, voxel_size=VoxelSize(1, 0.3, 0.3)) for n in ("a", "bb")]
+    fovs.append(field("ccc", voxel_size=VoxelSize(1, 0.6, 0.6)))
+    plans = []
+    settings = TINY | {"holdout": "fovs:bb", "max_steps": 2}
+    model = train(fovs, TrainConfig(**settings), tmp_path / "m.isl", announce=plans.append)
+    assert model.card.voxel_size == VoxelSize(1, 0.3, 0.3)
+    assert plans[0].train_pixels == 48 * 96 + 96 * 192
+    asked = settings | {"voxel_size": (None, 0.6, 0.6)}
+    model = train(fovs, TrainConfig(**asked), tmp_path / "n.isl", announce=plans.append)
+    assert model.card.voxel_size == VoxelSize(1, 0.6, 0.6)
+    assert plans[1].train_pixels == 24 * 48 + 48 * 96
+
+
+def test_fields_of_quite_another_magnification_are_refused(tmp_path):
     fovs = [
         field("a", voxel_size=VoxelSize(1, 0.3, 0.3)),
-        field("bb", voxel_size=VoxelSize(1, 0.6, 0.6)),
+        field("bb", voxel_size=VoxelSize(1, 6, 6)),
     ]
     with pytest.raises(VoxelSizeError, match="field bb has voxels of"):
         train(fovs, TrainConfig(**TINY), tmp_path / "m.isl")
+
+
+def test_depth_of_the_stacks_is_kept_with_the_model(tmp_path):
+    fov = field(voxel_size=VoxelSize(1.5, 0.3, 0.3))
+    model = train([fov], TrainConfig(**(TINY | {"max_steps": 1})), tmp_path / "m.isl")
+    assert model.card.source.depth_um == 3.0
 
 
 def test_no_target_is_an_error(tmp_path):

@@ -21,7 +21,7 @@ from isl.training.transfer import (
     freeze,
     hold_still,
     keep_display,
-    keep_normalizers,
+    kept_units,
     parameter_groups,
     transfer_targets,
 )
@@ -90,12 +90,10 @@ class Cards:
 
 def test_heads_that_are_taken_over_keep_their_units():
     before = Cards(TargetCard(name="A", offset=5, scale=2), TargetCard(name="B", offset=7, scale=3))
-    measured = (TargetNormalizer(1, 1), TargetNormalizer(2, 2), None)
-    names = ("B", "C", "A")
-    kept = keep_normalizers(measured, names, before, config())
-    assert kept == (TargetNormalizer(7, 3), TargetNormalizer(2, 2), TargetNormalizer(5, 2))
-    assert keep_normalizers(measured, names, None, config()) == measured
-    assert keep_normalizers(measured, names, before, config(restore_heads=False)) == measured
+    kept = kept_units(("B", "C"), before, config())
+    assert kept == {"B": TargetNormalizer(7, 3)}
+    assert kept_units(("B", "C"), None, config()) == {}
+    assert kept_units(("B", "C"), before, config(restore_heads=False)) == {}
 
 
 def test_targets_that_were_not_seen_keep_colour_and_display_range():

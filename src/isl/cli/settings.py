@@ -50,7 +50,11 @@ def flags_of(*configs: type[BaseModel]) -> Any:
     return TypedDict(f"{configs[0].__name__}Flags", fields, total=False)  # type: ignore[operator]
 
 
-def read_settings(path: Path | None, flags: Mapping[str, Any] | None = None) -> TrainConfig:
+def read_settings(
+    path: Path | None,
+    flags: Mapping[str, Any] | None = None,
+    of_data: Mapping[str, Any] | None = None,
+) -> TrainConfig:
     """Settings from a YAML file and from flags; flags win.
 
     Parameters
@@ -59,6 +63,8 @@ def read_settings(path: Path | None, flags: Mapping[str, Any] | None = None) -> 
         YAML file; None for none.
     flags
         Settings given on the command line; names may be nested.
+    of_data
+        Settings that come with the images; file and flags win over them.
 
     Returns
     -------
@@ -74,7 +80,7 @@ def read_settings(path: Path | None, flags: Mapping[str, Any] | None = None) -> 
     from_file = {} if path is None else read_yaml(path)
     given = {name: _split(value) for name, value in (flags or {}).items()}
     try:
-        return TrainConfig.model_validate(_merge(from_file, given))
+        return TrainConfig.model_validate(_merge(_merge(of_data or {}, from_file), given))
     except ValidationError as error:
         lines = [_explain(dict(e), path, given) for e in error.errors()]
         raise ConfigError("\n".join(lines)) from error

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -9,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
-from isl.cli.console import BadFields, progress_bar, say, stderr
+from isl.cli.console import INTERRUPTED, BadFields, progress_bar, say, stderr
 from isl.cli.flags import Output, Overwrite, Pattern, Switch
 from isl.cli.settings import flags_of, read_settings
 from isl.core.config import TrainConfig
@@ -32,7 +34,8 @@ def train(
     Parameters
     ----------
     data
-        Image files, folders, plates or tables of files.
+        Image files, folders, plates or tables of files, or a YAML file that lists several data
+        sets to learn from together.
     output
         Model file to write, such as model.isl; checkpoints, logs and previews go to a folder
         beside it.
@@ -41,31 +44,57 @@ def train(
     resume
         Go on with an interrupted run of the same output.
     """
-    from isl.api import open_data
+    from isl.api import open_data, settings_of_data
 
-    checked = read_settings(config, settings)
+    checked = read_settings(config, settings, settings_of_data(data))
     bad = BadFields()
-    fovs = open_data(data, pattern=pattern, on_bad=bad)
-    from isl.training.run import train as train_model
+    with spoken_once(checked):
+        fovs = open_data(data, pattern=pattern, on_bad=bad)
+        from isl.training.run import train as train_model
 
-    with resume_hint(output), progress_bar() as progress:
-        model = train_model(
-            fovs,
-            checked,
-            output,
-            resume=resume,
-            overwrite=overwrite,
-            progress=progress,
-            announce=lambda plan: say("\n".join(plan.lines())),
-            on_bad=bad,
-        )
-    say(closing_lines(model, output, data[0]))
-    if bad.names:
-        say(bad.summary())
+        with resume_hint(output), progress_bar() as progress:
+            model = train_model(
+                fovs,
+                checked,
+                output,
+                resume=resume,
+                overwrite=overwrite,
+                progress=progress,
+                announce=lambda plan: say("\n".join(plan.lines())),
+                on_bad=bad,
+            )
+        say(closing_lines(model, output, data[0]))
+        if bad.names:
+            say(bad.summary())
     return bad.exit_code
 
 
 train.__annotations__["settings"] = Annotated[flags_of(TrainConfig), Parameter(name="*")]
+
+
+@contextmanager
+def spoken_once(settings: TrainConfig) -> Iterator[None]:
+    """Where several processes train together, let the first one speak, and others where they fail.
+
+    Lightning starts the same command again for each further device.
+    """
+    if settings.devices * settings.nodes == 1:
+        yield
+        return
+    from isl.training.distributed import is_first_process
+
+    if is_first_process(settings):
+        yield
+        return
+    heard = sys.stdout, sys.stderr
+    with Path(os.devnull).open("w") as nowhere:
+        sys.stdout = sys.stderr = nowhere
+        try:
+            yield
+        except (KeyboardInterrupt, SystemExit):
+            os._exit(INTERRUPTED)  # the first one says so
+        finally:
+            sys.stdout, sys.stderr = heard
 
 
 @contextmanager

@@ -16,7 +16,7 @@ from isl.core.axes import Box
 from isl.core.config import Normalization
 from isl.core.errors import BlankImageError, DataError, IslError
 from isl.core.progress import Progress, ProgressCallback, silent
-from isl.data.depths import deepest_um, plane_depths
+from isl.data.depths import plane_depths
 from isl.data.normalization import (
     Projection,
     SourceNormalizer,
@@ -118,6 +118,7 @@ def load_samples(
     projection: Projection,
     cache: ArrayCache,
     *,
+    depth_um: float | None = None,
     recipe: Normalization = "standard",
     progress: ProgressCallback = silent,
     on_bad: OnBad | None = None,
@@ -132,6 +133,8 @@ def load_samples(
         How a target with several planes becomes one image.
     cache
         Where the arrays are kept.
+    depth_um
+        Depth of a stack that just fills the scale of depths; see `isl.data.depths.plane_depths`.
     recipe
         How sources are normalised.
     progress
@@ -146,7 +149,6 @@ def load_samples(
         Where no field is left.
     """
     samples: list[Sample] = []
-    depth_um = deepest_um(fovs, roles.source)
     for index, fov in enumerate(fovs):
         progress(Progress(index, len(fovs), "field", f"reading {fov.name}"))
         try:

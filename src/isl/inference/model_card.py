@@ -42,6 +42,9 @@ class SourceCard(Config):
     """How it was imaged, where known."""
     planes: Annotated[int, Field(ge=1)]
     """Planes of the training stacks; others are accepted."""
+    depth_um: Annotated[FiniteFloat, Field(gt=0)] | None = None
+    """Distance from the first to the last plane of the training stacks in micrometres, where it is
+    known; planes of other stacks are then placed by their heights."""
     normalization: Normalization = "standard"
     """How its pixels are brought to the range that the network expects."""
 

@@ -10,11 +10,9 @@ import numpy as np
 import torch
 
 import isl
-from isl.core.axes import VoxelSize
 from isl.core.config import TrainConfig
 from isl.data.normalization import TargetNormalizer
 from isl.data.samples import Sample
-from isl.data.splits import Split
 from isl.inference.model_card import (
     ModelCard,
     Provenance,
@@ -24,31 +22,23 @@ from isl.inference.model_card import (
 )
 from isl.io.display import display_window
 from isl.io.fov import Fov
-from isl.io.roles import Roles
 from isl.training.module import LabelingModule
+from isl.training.prepare import TrainingData
 
 _WINDOW_PIXELS = 1 << 20
 
 
-def make_card(
-    fovs: Sequence[Fov],
-    samples: Sequence[Sample],
-    roles: Roles,
-    split: Split,
-    normalizers: Sequence[TargetNormalizer],
-    voxel_size: VoxelSize,
-    module: LabelingModule,
-    config: TrainConfig,
-) -> ModelCard:
+def make_card(data: TrainingData, module: LabelingModule, config: TrainConfig) -> ModelCard:
     """Put together what the model file says about the model.
 
     Parameters
     ----------
-    fovs, samples, roles, split, normalizers, voxel_size, config
+    data, config
         What the model was trained on, and how.
     module
         The training module after its last step.
     """
+    fovs, samples, roles = data.fovs, data.samples, data.roles
     trained = {s.fov for s in samples if s.train}
     has_source = next(f for f in fovs if roles.source in f.channel_names)
     return ModelCard(
@@ -56,23 +46,26 @@ def make_card(
             TargetCard(
                 name=name,
                 color=_color(fovs, name),
-                window=_window(samples, index),
+                window=_window(samples, index, normalizer),
                 offset=normalizer.offset,
                 scale=normalizer.scale,
                 projection=config.target_projection,
             )
-            for index, (name, normalizer) in enumerate(zip(roles.targets, normalizers, strict=True))
+            for index, (name, normalizer) in enumerate(
+                zip(roles.targets, data.normalizers, strict=True)
+            )
         ),
         source=SourceCard(
             name=roles.source,
             modality=has_source.channel(roles.source).modality,
             planes=max(s.planes for s in samples),
             normalization=config.normalization,
+            depth_um=data.depth_um,
         ),
-        voxel_size=voxel_size,
+        voxel_size=data.voxel_size,
         network=module.network.config,
         training=config.model_dump(mode="json"),
-        holdout=split.holdout,
+        holdout=data.split.holdout,
         trained_on=tuple(
             TrainedField(name=f.name, path=str(f.path)) for f in fovs if f.name in trained
         ),
@@ -94,14 +87,19 @@ def _color(fovs: Sequence[Fov], channel: str) -> str | None:
     return next((color for color in colors if color), None)
 
 
-def _window(samples: Sequence[Sample], index: int) -> tuple[float, float]:
-    """Display range of a target, from a sample of its training pixels."""
+def _window(
+    samples: Sequence[Sample], index: int, unit: TargetNormalizer
+) -> tuple[float, float] | None:
+    """Display range of a target in its unit, from a sample of its training pixels."""
     parts = [
-        target[box.slices].ravel()
+        sample.target_normalizers[index].apply(target[box.slices].ravel())
         for sample in samples
         if (target := sample.targets[index]) is not None
         for box in sample.train
     ]
+    if not parts:
+        return None
     step = max(1, sum(part.size for part in parts) // _WINDOW_PIXELS)
     low, high, *_ = display_window(np.concatenate([part[::step] for part in parts]))
-    return low, high
+    first, last = unit.invert(np.array([low, high]))
+    return float(first), float(last)

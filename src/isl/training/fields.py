@@ -7,21 +7,23 @@ from collections.abc import Sequence
 
 from isl.core.axes import VoxelSize
 from isl.core.config import TrainConfig
-from isl.core.errors import ChannelError, ConfigError, DataError, IslError, VoxelSizeError
+from isl.core.errors import ChannelError, ConfigError, DataError, IslError
 from isl.data.datasets import COMMON_SOURCE
 from isl.data.samples import OnBad
+from isl.inference.model import Model
 from isl.io.derived import with_mean_channel, with_one_name
 from isl.io.fov import Fov
+from isl.io.resample import resampled
 from isl.io.roles import Roles, check_fov, find_roles
-
-MOST_VOXEL_SIZE_DIFFERENCE = 0.2
-"""Largest relative difference in y or x between the voxel sizes of fields trained on together."""
 
 
 def choose_fields(
-    fovs: Sequence[Fov], config: TrainConfig, on_bad: OnBad | None = None
+    fovs: Sequence[Fov],
+    config: TrainConfig,
+    on_bad: OnBad | None = None,
+    old: Model | None = None,
 ) -> tuple[tuple[Fov, ...], Roles]:
-    """Choose source and targets, and the fields that have them at the common voxel size.
+    """Choose source and targets, and the fields that have them.
 
     Parameters
     ----------
@@ -32,26 +34,29 @@ def choose_fields(
     on_bad
         Called with each field that is left out, and why; without it, or where there is only one
         field, the error is raised.
+    old
+        The model that the run starts from; None for none.
 
     Raises
     ------
     ChannelError
         Where source and targets are not clear, or there is no target.
     DataError
-        Where no field is left; `VoxelSizeError` for a field of another magnification.
+        Where no field is left; `VoxelSizeError` for a field that would have to be resampled by a
+        factor of more than 8.
     """
     fovs = _prepared(fovs, config, on_bad)
     source = COMMON_SOURCE if isinstance(config.source, tuple) else config.source
     roles = find_roles(fovs, source, config.targets)
     if not roles.targets:
         raise ChannelError("there is no target to learn; name fluorescence channels with --targets")
-    common = common_voxel_size(fovs)
+    common = wanted_voxel_size(fovs, config, old)
     usable = []
     for fov in fovs:
         try:
             check_fov(fov, roles)
             _check_targets(fov, roles)
-            _check_voxel_size(fov, common)
+            resampled(fov, common)
         except IslError as error:
             if on_bad is None or len(fovs) == 1:
                 raise
@@ -93,6 +98,29 @@ def _prepared(fovs: Sequence[Fov], config: TrainConfig, on_bad: OnBad | None) ->
     return tuple(prepared)
 
 
+def wanted_voxel_size(
+    fovs: Sequence[Fov], config: TrainConfig, old: Model | None = None
+) -> VoxelSize:
+    """Voxel size that a run works at: as asked, else that of the model it starts from, else usual.
+
+    Parameters
+    ----------
+    fovs
+        Fields of view; the voxel size of most of them is the usual one.
+    config
+        Settings.
+    old
+        The model that the run starts from; None for none.
+    """
+    common = common_voxel_size(fovs)
+    if old is not None and old.card.voxel_size.y:
+        common = old.card.voxel_size
+    if config.voxel_size is None:
+        return common
+    pairs = zip(config.voxel_size, common, strict=True)
+    return VoxelSize(*(asked or found for asked, found in pairs))
+
+
 def common_voxel_size(fovs: Sequence[Fov]) -> VoxelSize:
     """Voxel size of most fields, as far as known; that of the first of them where it is a draw."""
     known = Counter(f.voxel_size for f in fovs if f.voxel_size.y)
@@ -104,12 +132,4 @@ def _check_targets(fov: Fov, roles: Roles) -> None:
         raise ChannelError(
             f"{fov.path}: field {fov.name} has none of the targets {', '.join(roles.targets)}; "
             f"it has: {', '.join(fov.channel_names)}; add their images or leave the field out"
-        )
-
-
-def _check_voxel_size(fov: Fov, common: VoxelSize) -> None:
-    if common.relative_difference(fov.voxel_size) > MOST_VOXEL_SIZE_DIFFERENCE:
-        raise VoxelSizeError(
-            f"{fov.path}: field {fov.name} has voxels of {fov.voxel_size}, too far from the "
-            f"{common} of the other fields; resample it, leave it out, or train two models"
         )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import time
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,12 +12,12 @@ import torch
 from isl.data.checkerboard import Checkerboard, make_checkerboard
 from isl.data.patches import Batch
 from isl.data.published_augmentation import build_augmentation
-from isl.data.samples import Sample
 from isl.data.splits import Split
 from isl.io.roles import Roles
 from isl.training.budget import Budget
 from isl.training.loss import batch_loss
 from isl.training.module import LabelingModule
+from isl.training.prepare import TrainingData
 
 
 @dataclass(frozen=True)
@@ -108,20 +107,16 @@ class TrainingPlan:
 
 
 def make_plan(
-    module: LabelingModule,
-    samples: Sequence[Sample],
-    roles: Roles,
-    split: Split,
-    run_folder: Path,
-    start: str = "",
+    module: LabelingModule, data: TrainingData, run_folder: Path, start: str = ""
 ) -> TrainingPlan:
     """Work out the plan of a run; measures the time of a step on a copy of the network."""
+    samples, roles = data.samples, data.roles
     counts = [
         len({s.fov for s in samples if s.targets[i] is not None}) for i in range(len(roles.targets))
     ]
     return TrainingPlan(
         roles=roles,
-        split=split,
+        split=data.split,
         fields=len({s.fov for s in samples}),
         planes=tuple(sorted({s.planes for s in samples})),
         fields_with_target=tuple(counts),

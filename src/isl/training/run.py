@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from contextlib import nullcontext
 from pathlib import Path
 
 import torch
@@ -15,14 +15,7 @@ from isl.core.networks import AnyNetwork, Isl2018Config
 from isl.core.progress import ProgressCallback, silent
 from isl.data.patches import PatchSampler
 from isl.data.published_augmentation import build_augmentation
-from isl.data.samples import (
-    ArrayCache,
-    OnBad,
-    Sample,
-    load_samples,
-    normalize_targets,
-)
-from isl.data.splits import Split, split_fovs
+from isl.data.samples import ArrayCache, OnBad, Sample
 from isl.inference.model import Model
 from isl.inference.model_file import load_model, save_model
 from isl.io.fov import Fov
@@ -30,10 +23,11 @@ from isl.io.roles import Roles
 from isl.models.build import build_labeling_network
 from isl.training.budget import Budget
 from isl.training.card import make_card
-from isl.training.fields import check_weights, choose_fields, common_voxel_size
+from isl.training.distributed import is_first_process
 from isl.training.heldout import heldout_batches
 from isl.training.module import LabelingModule
 from isl.training.plan import TrainingPlan, make_plan
+from isl.training.prepare import TrainingData, prepare
 from isl.training.restore import restore_weights
 from isl.training.run_folder import RunFolder, check_output, kept_if_of_use, prepare_folder
 from isl.training.trainer import build_trainer, fit
@@ -83,26 +77,27 @@ def train(
     """
     output = Path(output)
     folder = RunFolder.of(output)
-    check_output(output, folder, resume, overwrite)
+    first = is_first_process(config)  # of several devices; it alone reports and writes
+    if first:
+        check_output(output, folder, resume, overwrite)
     old = None if config.start_from is None else load_model(config.start_from)
     config = _with_network_of(old, config)
-    usable, roles = choose_fields(fovs, config, on_bad)
     with ArrayCache(config.cache_gb * 1e9) as cache:
-        check_weights(config, roles.targets)
-        samples, split = _load(usable, roles, config, cache, progress, on_bad)
-        samples, normalizers = normalize_targets(samples, roles.targets, config.normalization)
-        module = _build_module(samples, roles, config)
-        start = _start(module, old, roles, config)
-        trainer = build_trainer(module, config, folder, roles.targets, progress)
-        with kept_if_of_use(folder):
-            prepare_folder(folder, config, resume)
-            if announce is not None:
-                announce(make_plan(module, samples, roles, split, folder.path, start))
+        data = prepare(fovs, config, old, cache, progress=progress, on_bad=on_bad)
+        module = _build_module(data, config)
+        start = _start(module, old, data.roles, config)
+        trainer = build_trainer(
+            module, config, folder, data.roles.targets, progress if first else silent
+        )
+        with kept_if_of_use(folder) if first else nullcontext():
+            if first:
+                prepare_folder(folder, config, resume)
+            if first and announce is not None:
+                announce(make_plan(module, data, folder.path, start))
             fit(trainer, module, folder, resume)
-            voxel_size = common_voxel_size(usable)
-            card = make_card(usable, samples, roles, split, normalizers, voxel_size, module, config)
-            model = Model(card, module.network.eval())
-            save_model(model, output, overwrite=overwrite or resume)
+            model = Model(make_card(data, module, config), module.network.eval())
+            if first:
+                save_model(model, output, overwrite=overwrite or resume)
     return model
 
 
@@ -132,40 +127,10 @@ def _start(module: LabelingModule, old: Model | None, roles: Roles, config: Trai
     return f"{config.start_from}: {restored}"
 
 
-def _load(
-    fovs: Sequence[Fov],
-    roles: Roles,
-    config: TrainConfig,
-    cache: ArrayCache,
-    progress: ProgressCallback,
-    on_bad: OnBad | None,
-) -> tuple[tuple[Sample, ...], Split]:
-    """Split the fields and read them; where some are bad, a guessed split is that of the rest."""
-    split = split_fovs(fovs, config.holdout, config.holdout_margin_px)
-    samples = load_samples(
-        fovs,
-        roles,
-        split,
-        config.target_projection,
-        cache,
-        recipe=config.normalization,
-        progress=progress,
-        on_bad=on_bad if len(fovs) > 1 else None,
-    )
-    good = [fov for fov in fovs if fov.name in {sample.fov for sample in samples}]
-    if config.holdout is None and len(good) < len(fovs):
-        split = split_fovs(good, None, config.holdout_margin_px)
-        parts = [split.fields[sample.fov] for sample in samples]
-        samples = tuple(
-            replace(sample, train=part.train, heldout=part.heldout)
-            for sample, part in zip(samples, parts, strict=True)
-        )
-    return samples, split
-
-
-def _build_module(samples: Sequence[Sample], roles: Roles, config: TrainConfig) -> LabelingModule:
+def _build_module(data: TrainingData, config: TrainConfig) -> LabelingModule:
+    samples, targets = data.samples, data.roles.targets
     torch.manual_seed(config.seed)
-    network = build_labeling_network(_fitting(config, samples), roles.targets)
+    network = build_labeling_network(_fitting(config, samples), targets)
     augmentation = build_augmentation(config)
     datasets = tuple(dict.fromkeys(sample.dataset for sample in samples))
     sampler = PatchSampler(
@@ -181,7 +146,7 @@ def _build_module(samples: Sequence[Sample], roles: Roles, config: TrainConfig) 
         raise ConfigError("no target was acquired in the training part; hold out less")
     heldout = heldout_batches(samples, network)
     budget = Budget.of(config, sampler.pixels)
-    return LabelingModule(network, config, budget, sampler, tuple(heldout), roles.targets)
+    return LabelingModule(network, config, budget, sampler, tuple(heldout), targets)
 
 
 def _fitting(config: TrainConfig, samples: Sequence[Sample]) -> AnyNetwork:

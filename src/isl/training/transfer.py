@@ -51,18 +51,13 @@ def transfer_targets(old: Model | None, roles: Roles, config: TrainConfig) -> Ro
     return replace(roles, targets=(*roles.targets, *more), reason=reason)
 
 
-def keep_normalizers(
-    normalizers: Sequence[TargetNormalizer | None],
-    names: Sequence[str],
-    old: Model | None,
-    config: TrainConfig,
-) -> tuple[TargetNormalizer | None, ...]:
-    """Normalisers where heads that are taken over keep their units, so that they mean the same.
+def kept_units(
+    names: Sequence[str], old: Model | None, config: TrainConfig
+) -> dict[str, TargetNormalizer]:
+    """Units of the targets whose heads are taken over, so that the heads go on to mean the same.
 
     Parameters
     ----------
-    normalizers
-        As measured on the data; None for a target that was acquired nowhere.
     names
         Names of the targets.
     old
@@ -70,13 +65,10 @@ def keep_normalizers(
     config
         Heads are taken over where ``restore_heads`` asks for it.
     """
-    cards = {} if old is None else {card.name: card for card in old.card.targets}
-    if not config.restore_heads:
-        cards = {}
-    return tuple(
-        TargetNormalizer(cards[name].offset, cards[name].scale) if name in cards else measured
-        for name, measured in zip(names, normalizers, strict=True)
-    )
+    if old is None or not config.restore_heads:
+        return {}
+    cards = (card for card in old.card.targets if card.name in names)
+    return {card.name: TargetNormalizer(card.offset, card.scale) for card in cards}
 
 
 def keep_display(card: ModelCard, old: Model | None) -> ModelCard:
