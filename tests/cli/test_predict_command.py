@@ -109,12 +109,19 @@ def test_bad_flags_are_explained(flags, message, model_path, scene_dir, tmp_path
     assert not (tmp_path / "p.zarr").exists()
 
 
-def test_another_magnification_is_refused_unless_told(model_path, scene_dir, tmp_path, capsys):
+def test_another_magnification_is_resampled_and_the_prediction_brought_back(
+    model_path, scene_dir, tmp_path, capsys
+):
     table = scene_dir / "images.csv"
     table.write_text(table.read_text().replace("1.5,0.5,0.5", "1.5,0.65,0.65"))
-    assert predict(model_path, table, tmp_path / "p.zarr") == 2
+    assert predict(model_path, table, tmp_path / "p.zarr") == 0
+    assert "resampled from 0.65 to 0.5 um a pixel" in capsys.readouterr().out
+    (fov,) = open_fovs(tmp_path / "p.zarr")
+    assert (fov.size_y, fov.size_x, fov.voxel_size.x) == (80, 96, 0.65)
+    assert predict(model_path, table, tmp_path / "q.zarr", "--no-resample") == 2
     assert "--ignore-voxel-size" in capsys.readouterr().err
-    assert predict(model_path, table, tmp_path / "p.zarr", "--ignore-voxel-size") == 0
+    assert predict(model_path, table, tmp_path / "r.zarr", "--ignore-voxel-size") == 0
+    assert "resampled" not in capsys.readouterr().out
 
 
 def test_existing_and_unwritable_outputs(model_path, scene_dir, tmp_path, capsys):

@@ -1,14 +1,23 @@
 import numpy as np
 import pytest
 
-from isl.core.errors import BlankImageError
+from isl.core.errors import BlankImageError, DataError
 from isl.data.normalization import (
     TargetNormalizer,
     measure_source,
     measure_source_array,
     project,
+    usable_planes,
 )
-from isl.io.arrays import fov_from_arrays
+
+
+def measured(zyx, reads=None):
+    def read(box):
+        if reads is not None:
+            reads.append(box)
+        return zyx[:, *box.slices]
+
+    return measure_source(read, zyx.shape[1:], "it")
 
 
 def test_source_comes_out_standard():
@@ -30,8 +39,7 @@ def test_gain_and_offset_do_not_matter(gain, offset):
 
 def test_bands_give_the_same_as_the_whole():
     stack = np.random.default_rng(2).integers(0, 255, (4, 201, 50)).astype(np.uint8)
-    fov = fov_from_arrays({"phase": stack})
-    banded, whole = measure_source(fov, "phase"), measure_source_array(stack, "it")
+    banded, whole = measured(stack).normalizer, measure_source_array(stack, "it")
     assert banded.offset == pytest.approx(whole.offset)
     assert banded.scale == pytest.approx(whole.scale)
 
@@ -40,14 +48,9 @@ def test_huge_fields_are_sampled(monkeypatch):
     monkeypatch.setattr("isl.data.normalization._MOST_PIXELS_PER_PLANE", 64 * 10 * 4)
     stack = np.random.default_rng(3).normal(10, 2, (1, 64 * 40, 10))
     reads = []
-    fov = fov_from_arrays({"phase": stack})
-    original = type(fov).read
-    monkeypatch.setattr(
-        type(fov), "read", lambda s, c, **k: (reads.append(k["box"]), original(s, c, **k))[1]
-    )
-    measured = measure_source(fov, "phase")
+    found = measured(stack, reads)
     assert len(reads) <= 4
-    assert measured.offset == pytest.approx(10, abs=0.3)
+    assert found.normalizer.offset == pytest.approx(10, abs=0.3)
 
 
 @pytest.mark.parametrize(
@@ -56,8 +59,46 @@ def test_huge_fields_are_sampled(monkeypatch):
 def test_blank_sources_are_named(bad):
     with pytest.raises(BlankImageError, match="B/03/0"):
         measure_source_array(bad, "B/03/0")
-    with pytest.raises(BlankImageError, match="field array, channel 'phase', time point 0"):
-        measure_source(fov_from_arrays({"phase": bad}), "phase")
+    with pytest.raises(BlankImageError, match="it: .*(constant|NaN)"):
+        measured(bad)
+    with pytest.raises(BlankImageError, match="B/03/0"):
+        usable_planes(bad, "B/03/0")
+
+
+def test_planes_without_an_image_do_not_count():
+    stack = np.random.default_rng(4).normal(10, 2, (6, 130, 20)).astype(np.float32)
+    stack[1] = np.nan
+    stack[3] = 7.0
+    stack[5, :64] = 0.0
+    usable = [True, False, True, False, True, True]
+    assert usable_planes(stack).tolist() == usable
+    found = measured(stack)
+    assert found.usable.tolist() == usable
+    expected = measure_source_array(stack[usable], "it")
+    assert found.normalizer.offset == pytest.approx(expected.offset, rel=1e-6)
+    assert found.normalizer.scale == pytest.approx(expected.scale, rel=1e-6)
+
+
+def test_planes_that_differ_but_are_each_blank_are_refused():
+    steps = np.arange(3.0)[:, None, None] * np.ones((3, 8, 8))
+    with pytest.raises(BlankImageError, match="in each plane are 0, 1, 2"):
+        usable_planes(steps)
+
+
+def test_a_single_nan_in_a_plane_is_no_missing_plane():
+    stack = np.random.default_rng(5).random((3, 8, 8))
+    stack[1, 2, 3] = np.nan
+    assert usable_planes(stack).all()
+    with pytest.raises(BlankImageError, match="it: the source holds NaN"):
+        measured(stack)
+
+
+def test_the_type_before_resampling_counts_for_the_full_range():
+    stack = np.random.default_rng(6).integers(20000, 50000, (2, 8, 8)).astype(np.float32)
+    found = measure_source_array(stack, "it", "full-range", np.dtype(np.uint16))
+    assert found.scale == 65535
+    with pytest.raises(DataError, match="largest value of their type"):
+        measure_source_array(stack, "it", "full-range")
 
 
 def test_target_normalizer_inverts():

@@ -97,7 +97,8 @@ def make_card(holdout=None, trained_on=()):
             SimpleNamespace(name=n, scale=s, projection="max")
             for n, s in (("MAP2", 500.0), ("DAPI", 1000.0), ("NFH", 1.0))
         ),
-        source=SimpleNamespace(name="phase", normalization="standard"),
+        source=SimpleNamespace(name="phase", normalization="standard", depth_um=None),
+        voxel_size=VoxelSize(None, 0.5, 0.5),
         holdout=holdout,
         trained_on=tuple(SimpleNamespace(name=n, path="elsewhere") for n in trained_on),
         provenance=SimpleNamespace(

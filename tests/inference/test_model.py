@@ -131,11 +131,19 @@ def test_what_is_not_a_stack_is_refused(model, array, message):
 @pytest.mark.parametrize(
     "voxel_size", [(1.0, 0.65, 0.65), (0.3, 0.4), VoxelSize(None, 0.3, 0.2), (None, None, 0.37)]
 )
-def test_another_voxel_size_is_refused(model, rng, voxel_size):
+def test_another_voxel_size_is_refused_without_resampling(model, rng, voxel_size):
     zyx = rng.random((2, 8, 8))
     with pytest.raises(VoxelSizeError, match=r"trained at .*0\.3.*--ignore-voxel-size"):
-        model.predict(zyx, voxel_size)
-    model.predict(zyx, voxel_size, ignore_voxel_size=True)
+        model.predict(zyx, voxel_size, resample=False)
+    expected = model.predict(zyx).image
+    ignored = model.predict(zyx, voxel_size, ignore_voxel_size=True).image
+    np.testing.assert_array_equal(ignored, expected)
+    assert np.abs(model.predict(zyx, voxel_size).image - expected).max() > 1.0
+
+
+def test_a_factor_above_eight_is_refused(model, rng):
+    with pytest.raises(VoxelSizeError, match=r"the array: .*0\.3.*too far.*--ignore-voxel-size"):
+        model.predict(rng.random((2, 8, 8)), (0.3, 2.5))
 
 
 @pytest.mark.parametrize(

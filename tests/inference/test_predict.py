@@ -135,7 +135,7 @@ def broken(kind, stack):
     if kind == "constant":
         return make_fov(np.full_like(stack, 3), name="bad"), BlankImageError
     if kind == "voxel":
-        return make_fov(stack, name="bad", voxel_size=VoxelSize(1, 0.65, 0.65)), VoxelSizeError
+        return make_fov(stack, name="bad", voxel_size=VoxelSize(1, 3.0, 3.0)), VoxelSizeError
     if kind == "channel":
         return make_fov(stack, name="bad", channels=("DAPI",)), ChannelError
     fov = make_fov(stack, name="bad")

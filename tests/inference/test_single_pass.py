@@ -11,6 +11,7 @@ from isl.core.errors import ConfigError
 from isl.data.normalization import measure_source_array
 from isl.inference.predict import predict_fovs
 from isl.inference.single_pass import measure_single_pass, middle
+from isl.inference.source_stack import SourceStack
 
 
 @pytest.fixture(scope="module")
@@ -25,7 +26,8 @@ def zyx():
 
 def measure(model, zyx):
     normalizer = measure_source_array(zyx, "x", "published")
-    return measure_single_pass(model, zyx.shape[1:], lambda box: zyx[:, *box.slices], normalizer)
+    stack = SourceStack(zyx.shape[1:], lambda box: zyx[:, *box.slices], normalizer)
+    return measure_single_pass(model, stack)
 
 
 def test_the_figures_are_those_of_the_images(published, zyx):

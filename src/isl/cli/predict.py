@@ -15,6 +15,16 @@ if TYPE_CHECKING:
     from isl.inference.predict import PredictSummary
     from isl.inference.single_pass import SinglePassDifference
 
+Resample = Annotated[
+    bool,
+    Parameter(
+        name="--resample",
+        negative="--no-resample",
+        help="Bring images of another voxel size to the model's, and the predictions back; without "
+        "it they are refused.",
+    ),
+]
+
 
 def predict(
     model: Path,
@@ -30,6 +40,7 @@ def predict(
     tile_px: int | None = None,
     dtype: str = "float32",
     overwrite: Overwrite = False,
+    resample: Resample = True,
     ignore_voxel_size: Switch = False,
     pattern: Pattern = None,
 ) -> int:
@@ -60,11 +71,11 @@ def predict(
         8 predicts each image in all its orientations and averages: eight times as slow, and
         a little better.
     tile_px
-        Side of a tile in pixels; smaller needs less memory.
+        Side of a tile in pixels of the model; smaller needs less memory.
     dtype
         Type of the pixels written: float32, uint16, uint8.
     ignore_voxel_size
-        Accept images at another magnification than the model was trained at.
+        Take any voxel size for the one that the model was trained at.
     """
     from isl.inference.model_file import load_model
     from isl.inference.predict import predict_fovs
@@ -86,6 +97,7 @@ def predict(
             tile_px=tile_px,
             dtype=dtype,
             overwrite=overwrite,
+            resample=resample,
             ignore_voxel_size=ignore_voxel_size,
             progress=progress,
             on_bad=bad,

@@ -11,6 +11,7 @@ this already, what is stored divided by the largest value of its type.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -20,7 +21,9 @@ from numpy.typing import NDArray
 from isl.core.axes import Box
 from isl.core.config import Normalization
 from isl.core.errors import BlankImageError, DataError
-from isl.io.fov import Fov
+
+ReadBox = Callable[[Box], NDArray[Any]]
+"""Function from a box to the source pixels in it, (Z, Y, X)."""
 
 RECIPES: dict[Normalization, str] = {
     "standard": "per field and time point: mean 0, standard deviation 1 over all planes",
@@ -108,8 +111,57 @@ def project(zyx: NDArray[Any], how: Projection = "max") -> NDArray[Any]:
     return np.asarray(zyx.max(axis=0) if how == "max" else zyx.mean(axis=0))
 
 
+@dataclass(frozen=True)
+class MeasuredSource:
+    """What the pixels of one stack say before they are shown to a network.
+
+    Attributes
+    ----------
+    normalizer
+        Measured on the usable planes together.
+    usable
+        (Z,) which planes hold an image, see `usable_planes`; at least one.
+    """
+
+    normalizer: SourceNormalizer
+    usable: NDArray[np.bool_]
+
+
+def usable_planes(zyx: NDArray[Any], what: str = "the source") -> NDArray[np.bool_]:
+    """Tell planes that hold an image from those that are NaN, or one value, throughout.
+
+    Parameters
+    ----------
+    zyx
+        (Z, Y, X), any numeric dtype.
+    what
+        What it is, for the message: file, field and channel.
+
+    Returns
+    -------
+    ndarray
+        (Z,) bool, at least one of them true.
+
+    Raises
+    ------
+    BlankImageError
+        Where no plane holds an image.
+
+    Examples
+    --------
+    >>> usable_planes(np.stack([np.eye(2), np.ones((2, 2)), np.eye(2)])).tolist()
+    [True, False, True]
+    """
+    moments = _moments(zyx)
+    _check_any_usable(moments, what)
+    return moments.usable
+
+
 def measure_source_array(
-    zyx: NDArray[Any], what: str, recipe: Normalization = "standard"
+    zyx: NDArray[Any],
+    what: str,
+    recipe: Normalization = "standard",
+    dtype: np.dtype[Any] | None = None,
 ) -> SourceNormalizer:
     """Measure mean and standard deviation of a stack.
 
@@ -121,6 +173,8 @@ def measure_source_array(
         What it is, for the message: file, field and channel.
     recipe
         Which range the network expects; see `RECIPES`.
+    dtype
+        Of the images as they were taken, where these were resampled.
 
     Raises
     ------
@@ -129,51 +183,118 @@ def measure_source_array(
     DataError
         Where the recipe is ``"full-range"`` and the pixels are numbers beyond 0..1.
     """
-    return _normalizer(*_moments(zyx), what, recipe, zyx.dtype)
+    return _normalizer(_moments(zyx), what, recipe, dtype or zyx.dtype)
 
 
 def measure_source(
-    fov: Fov, channel: str, t: int = 0, recipe: Normalization = "standard"
-) -> SourceNormalizer:
+    read: ReadBox,
+    shape_yx: tuple[int, int],
+    what: str,
+    recipe: Normalization = "standard",
+    dtype: np.dtype[Any] | None = None,
+) -> MeasuredSource:
     """Measure the source of one field and time point without holding it in memory.
 
     Bands of 64 rows are read one after the other: all of them up to about four million pixels a
     plane, evenly spaced ones beyond, so that the answer does not depend on how the field is tiled.
 
+    Parameters
+    ----------
+    read
+        Function from a box to the pixels (Z, Y, X) in it.
+    shape_yx
+        Rows and columns of the image.
+    what, recipe, dtype
+        As for `measure_source_array`.
+
     Raises
     ------
     BlankImageError
-        Where pixels are NaN or infinite, or all are the same.
+        Where no plane holds an image, or pixels of one that does are NaN or infinite.
     DataError
         Where the recipe is ``"full-range"`` and the pixels are numbers beyond 0..1.
     """
-    starts = range(0, fov.size_y, _BAND_ROWS)
-    most = max(1, _MOST_PIXELS_PER_PLANE // (_BAND_ROWS * fov.size_x))
+    size_y, size_x = shape_yx
+    starts = range(0, size_y, _BAND_ROWS)
+    most = max(1, _MOST_PIXELS_PER_PLANE // (_BAND_ROWS * size_x))
     step = -(-len(starts) // most)
-    count, total, squares = 0, 0.0, 0.0
+    parts = []
     for y0 in starts[::step]:
-        box = Box(y0, min(y0 + _BAND_ROWS, fov.size_y), 0, fov.size_x)
-        pixels = fov.read(channel, t=t, box=box)
-        n, s, q = _moments(pixels)
-        count, total, squares = count + n, total + s, squares + q
-    what = f"{fov.path}: field {fov.name}, channel '{channel}', time point {t}"
-    return _normalizer(count, total, squares, what, recipe, pixels.dtype)
+        pixels = read(Box(y0, min(y0 + _BAND_ROWS, size_y), 0, size_x))
+        parts.append(_moments(pixels))
+    moments = _joined(parts)
+    _check_any_usable(moments, what)
+    kept = moments.of(moments.usable)
+    return MeasuredSource(_normalizer(kept, what, recipe, dtype or pixels.dtype), moments.usable)
 
 
-def _moments(pixels: NDArray[Any]) -> tuple[int, float, float]:
-    """Count, sum and sum of squares, in double precision."""
-    values = pixels.astype(np.float64).ravel()
-    return values.size, float(values.sum()), float(values @ values)
+@dataclass(frozen=True)
+class _Moments:
+    """Count, sum, sum of squares and extremes of each of Z planes, in double precision."""
+
+    count: int
+    total: NDArray[np.float64]
+    squares: NDArray[np.float64]
+    low: NDArray[np.float64]
+    high: NDArray[np.float64]
+
+    @property
+    def usable(self) -> NDArray[np.bool_]:
+        """Planes that are neither NaN nor one value throughout."""
+        return np.asarray(self.high > self.low)
+
+    def of(self, planes: NDArray[np.bool_]) -> _Moments:
+        """The moments of some of the planes."""
+        parts = (self.total, self.squares, self.low, self.high)
+        return _Moments(self.count, *(part[planes] for part in parts))
+
+
+def _moments(zyx: NDArray[Any]) -> _Moments:
+    """Moments of planes; extremes leave NaN out, and are NaN where there is nothing else."""
+    values = [plane.astype(np.float64).ravel() for plane in zyx]
+    return _Moments(
+        values[0].size,
+        np.array([plane.sum() for plane in values]),
+        np.array([plane @ plane for plane in values]),
+        np.array([np.fmin.reduce(plane) for plane in values]),
+        np.array([np.fmax.reduce(plane) for plane in values]),
+    )
+
+
+def _joined(parts: Sequence[_Moments]) -> _Moments:
+    """Moments of bands of rows together."""
+    return _Moments(
+        sum(part.count for part in parts),
+        np.sum([part.total for part in parts], axis=0),
+        np.sum([part.squares for part in parts], axis=0),
+        np.fmin.reduce([part.low for part in parts]),
+        np.fmax.reduce([part.high for part in parts]),
+    )
+
+
+def _check_any_usable(moments: _Moments, what: str) -> None:
+    if moments.usable.any():
+        return
+    values = sorted(set(moments.low[np.isfinite(moments.low)].tolist()))
+    if not values:
+        raise BlankImageError(
+            f"{what}: the source holds NaN or infinite pixels in all planes; repair the images or "
+            "leave the field out"
+        )
+    listed = ", ".join(f"{value:g}" for value in values[:4])
+    each = "in each plane " if len(values) > 1 else ""
+    raise BlankImageError(
+        f"{what}: all source pixels {each}are {listed}; nothing can be predicted from a constant "
+        "image: check that the right channel was chosen with --source"
+    )
 
 
 def _normalizer(
-    count: int,
-    total: float,
-    squares: float,
-    what: str,
-    recipe: Normalization,
-    dtype: np.dtype[Any],
+    moments: _Moments, what: str, recipe: Normalization, dtype: np.dtype[Any]
 ) -> SourceNormalizer:
+    """Normaliser of all planes together."""
+    count = moments.count * len(moments.total)
+    total, squares = float(moments.total.sum()), float(moments.squares.sum())
     if not np.isfinite(squares):
         raise BlankImageError(
             f"{what}: the source holds NaN or infinite pixels; repair or leave out these planes"

@@ -11,12 +11,14 @@ from numpy.typing import NDArray
 
 from isl.core.axes import Box
 from isl.core.errors import DataError
+from isl.data.normalization import usable_planes
 from isl.evaluation.pairing import FieldPair, point_channel
 from isl.evaluation.panel_folder import PanelFolder
 from isl.evaluation.reconstruction import reconstruct_source
 from isl.evaluation.scores import BoolArray, FloatArray
 from isl.io.fov import Fov
 from isl.io.provenance import written_part
+from isl.io.resample import same_voxel_size
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -106,7 +108,7 @@ class ModelForecaster:
     source
         Channel to predict from.
     ignore_voxel_size
-        Accept any voxel size.
+        Take any voxel size for that of the model; else fields of another one are resampled.
     panels
         Where to write error panels of the first time point of each field, if they are wanted.
     """
@@ -138,7 +140,8 @@ class ModelForecaster:
 
         if self.panels is not None and t == 0:
             self._write_panels(self.panels, pair.name, *predicted(self.panels.shown(box)), cards)
-            self._write_input_panel(self.panels, pair.name, zyx, box)
+            if self._is_shown_as_it_is(pair.truth):
+                self._write_input_panel(self.panels, pair.name, zyx[usable_planes(zyx)], box)
         bands = _bands(box, self.model.tile_px(box.shape, len(zyx)))
         return _stacked([_forecasts(*predicted(band), cards) for band in bands])
 
@@ -150,13 +153,33 @@ class ModelForecaster:
 
         try:
             predicted: Distribution = self.model.distribution(
-                zyx, fov.voxel_size, box=box, ignore_voxel_size=self.ignore_voxel_size
+                zyx,
+                fov.voxel_size,
+                box=box,
+                ignore_voxel_size=self.ignore_voxel_size,
+                **self._heights(fov),
             )
         except DataError as error:
             what = f"{fov.path}: field {fov.name}, channel '{self.source}', time point {t}"
             raise type(error)(str(error).replace(ARRAY, what, 1)) from error
         indices = [self.model.card.targets.index(c) for c in cards]
         return predicted.map(lambda parameter: parameter[..., indices, :, :])
+
+    def _is_shown_as_it_is(self, fov: Fov) -> bool:
+        """Whether the model sees the pixels of a field, not resampled ones."""
+        return self.ignore_voxel_size or same_voxel_size(self.model.card.voxel_size, fov.voxel_size)
+
+    def _heights(self, fov: Fov) -> dict[str, Any]:
+        """Heights of the planes, where some are missing."""
+        positions = fov.channel(self.source).z_positions
+        if positions is None:
+            return {}
+        step_um = None if self.ignore_voxel_size else fov.voxel_size.z
+        if step_um is None:
+            # Without a step, the planes that there are fill the depth that the model knows.
+            depth_um = self.model.card.source.depth_um or 1.0
+            step_um = depth_um / max(positions[-1] - positions[0], 1e-9)
+        return {"z_um": [z * step_um for z in positions]}
 
     def _write_panels(
         self,

@@ -11,6 +11,9 @@ from numpy.typing import ArrayLike, NDArray
 from isl.core.axes import VoxelSize
 from isl.core.errors import BlankImageError, DataError
 
+ARRAY = "the array"
+"""What messages call the source that a caller gives."""
+
 VoxelSizeLike = VoxelSize | Sequence[float | None]
 """A voxel size, or its z, y, x (or y, x) in micrometres."""
 
@@ -69,3 +72,31 @@ def as_voxel_size(voxel_size: VoxelSizeLike) -> VoxelSize:
             "None where it is unknown"
         )
     return VoxelSize(*(None,) * (3 - len(lengths)), *lengths)
+
+
+def plane_order(z_um: Sequence[float], planes: int) -> NDArray[np.intp]:
+    """Order of planes by their heights, the lowest first.
+
+    Parameters
+    ----------
+    z_um
+        Heights of the planes in micrometres, in any order.
+    planes
+        Number of planes.
+
+    Raises
+    ------
+    DataError
+        Where there are not as many heights as planes, or they are no distinct finite numbers.
+    """
+    try:
+        heights = np.asarray(z_um, np.float64)
+    except (TypeError, ValueError):
+        heights = np.empty((0, 0))
+    if heights.shape != (planes,) or not np.isfinite(heights).all():
+        raise DataError(
+            f"z_um is {z_um!r}; give the height of each of the {planes} planes in micrometres"
+        )
+    if len(np.unique(heights)) < planes:
+        raise DataError(f"z_um is {z_um!r}: two planes have the same height; leave one of them out")
+    return np.argsort(heights)

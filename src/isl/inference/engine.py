@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
@@ -14,15 +13,12 @@ from torch import Tensor
 
 from isl.core.axes import Box
 from isl.core.errors import ConfigError
-from isl.data.normalization import SourceNormalizer
 from isl.inference.orientations import averaged
+from isl.inference.source_stack import SourceStack
 from isl.inference.tiles import Grid, Tile
 from isl.models.distribution import Distribution
 from isl.models.isl2018.labeling import Isl2018Labeling
 from isl.models.labeling import LabelingNetwork, even_depths
-
-ReadBox = Callable[[Box], NDArray[Any]]
-"""Function from a box to the source pixels in it, (Z, Y, X)."""
 
 
 @dataclass(frozen=True)
@@ -44,13 +40,17 @@ class Engine:
     scale: Tensor
     orientations: int = 1
 
-    def predict(self, zyx: NDArray[np.float32]) -> Distribution:
+    def predict(
+        self, zyx: NDArray[np.float32], depths: NDArray[np.float32] | None = None
+    ) -> Distribution:
         """Predict one normalised source stack as a whole.
 
         Parameters
         ----------
         zyx
             (Z, Y, X), float32, normalised; any Y and X of at least 1.
+        depths
+            (Z,) positions of the planes, increasing; evenly spaced from 0 to 1 by default.
 
         Returns
         -------
@@ -58,35 +58,32 @@ class Engine:
             Parameters (C, Y, X) on the processor, float32, in the unit of the target images.
         """
         shape_yx = (zyx.shape[1], zyx.shape[2])
-        return self._predict(
-            zyx, Tile.around(Box.of(shape_yx), shape_yx, Grid.of(self.network, shape_yx))
-        )
+        tile = Tile.around(Box.of(shape_yx), shape_yx, Grid.of(self.network, shape_yx))
+        return self._predict(zyx, tile, depths)
 
     def predict_tiles(
-        self, tiles: Sequence[Tile], read: ReadBox, normalizer: SourceNormalizer
-    ) -> Iterator[tuple[Tile, Distribution]]:
+        self, tiles: Sequence[Tile], stack: SourceStack
+    ) -> Iterator[tuple[int, Distribution]]:
         """Predict tile by tile, in order; tiles of which nothing is kept are left out.
 
         Parameters
         ----------
         tiles
             As planned by `isl.inference.tiles.plan_tiles` for the network.
-        read
-            Called from another thread, one tile ahead.
-        normalizer
-            Measured on the whole image, so that the result does not depend on the tiles.
+        stack
+            The source; read from another thread, one tile ahead.
 
         Yields
         ------
-        tuple of Tile and Distribution
-            The tile, and the prediction of its ``kept`` box.
+        tuple of int and Distribution
+            Which of the tiles, and the prediction of its ``kept`` box.
         """
 
-        def load(tile: Tile) -> NDArray[np.float32]:
-            return normalizer.apply(read(tile.read))
+        def load(index: int) -> NDArray[np.float32]:
+            return stack.normalizer.apply(stack.read(tiles[index].read))
 
-        for tile, zyx in _one_ahead(load, [tile for tile in tiles if tile.kept.size]):
-            yield tile, self._predict(zyx, tile)
+        for index, zyx in _one_ahead(load, [i for i, tile in enumerate(tiles) if tile.kept.size]):
+            yield index, self._predict(zyx, tiles[index], stack.depths)
 
     def reconstruct(self, zyx: NDArray[np.float32], tile: Tile) -> Distribution:
         """Distribution of the planes themselves; raises where the network does not learn them."""
@@ -99,9 +96,11 @@ class Engine:
             raise ConfigError("this network has no heads that reconstruct the source planes")
         return _part(found, tile.inside)
 
-    def _predict(self, zyx: NDArray[np.float32], tile: Tile) -> Distribution:
+    def _predict(
+        self, zyx: NDArray[np.float32], tile: Tile, depths: NDArray[np.float32] | None
+    ) -> Distribution:
         """Predict the kept pixels of a tile from what was read for it."""
-        source, z_position = self._inputs(zyx, tile)
+        source, z_position = self._inputs(zyx, tile, depths)
         # TF32 would make the answer of a GPU depend on the tile by more than rounding.
         exact = torch.backends.cudnn.flags(enabled=True, allow_tf32=False)
         with torch.inference_mode(), exact:
@@ -112,35 +111,27 @@ class Engine:
             )
             return _part(distribution.affine(self.offset, self.scale), tile.inside)
 
-    def _inputs(self, zyx: NDArray[np.float32], tile: Tile) -> tuple[Tensor, Tensor]:
+    def _inputs(
+        self, zyx: NDArray[np.float32], tile: Tile, depths: NDArray[np.float32] | None = None
+    ) -> tuple[Tensor, Tensor]:
         """Stack (1, Z, Y, X), padded as the tile asks for, and the positions of its planes."""
         padded = np.ascontiguousarray(tile.show(zyx))
         source = torch.from_numpy(padded)[None].to(self.offset.device)
         source = source.contiguous(memory_format=torch.channels_last)
-        return source, even_depths(len(zyx))[None].to(self.offset.device)
-
-
-def placed(tile: Tile, cyx: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Images of a tile's kept pixels within those that it writes; NaN around them."""
-    if tile.kept == tile.write:
-        return cyx
-    whole = np.full((len(cyx), *tile.write.shape), np.nan, np.float32)
-    if tile.kept.size:
-        whole[(..., *tile.kept.relative_to(tile.write).slices)] = cyx
-    return whole
+        z_position = even_depths(len(zyx)) if depths is None else torch.from_numpy(depths)
+        return source, z_position[None].to(self.offset.device)
 
 
 def _one_ahead(
-    load: Callable[[Tile], NDArray[np.float32]], tiles: Sequence[Tile]
-) -> Iterator[tuple[Tile, NDArray[np.float32]]]:
+    load: Callable[[int], NDArray[np.float32]], indices: Sequence[int]
+) -> Iterator[tuple[int, NDArray[np.float32]]]:
     """Load tiles in order, the next while the caller works on the last one."""
     with ThreadPoolExecutor(1) as pool:
-        pending = pool.submit(load, tiles[0])
-        for tile, following in zip(tiles, (*tiles[1:], None), strict=True):
-            zyx = pending.result()
-            if following is not None:
-                pending = pool.submit(load, following)
-            yield tile, zyx
+        pending: Future[NDArray[np.float32]] | None = None
+        for index, following in zip(indices, (*indices[1:], None), strict=True):
+            zyx = load(index) if pending is None else pending.result()
+            pending = None if following is None else pool.submit(load, following)
+            yield index, zyx
 
 
 def _part(distribution: Distribution, box: Box) -> Distribution:

@@ -7,21 +7,20 @@ import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
 
-from isl.core.axes import Box, VoxelSize
+from isl.core.axes import Box
 from isl.core.config import Border, Stitching
-from isl.core.errors import ChannelError, ConfigError, VoxelSizeError
+from isl.core.errors import ChannelError, ConfigError
 from isl.core.progress import Progress, ProgressCallback, silent
-from isl.data.normalization import SourceNormalizer, measure_source_array
-from isl.inference.arrays import VoxelSizeLike, as_stack, as_voxel_size
+from isl.inference.arrays import ARRAY, VoxelSizeLike
 from isl.inference.assembly import Assembly
-from isl.inference.engine import Engine, placed
+from isl.inference.engine import Engine
 from isl.inference.folding import fold_batch_norm
+from isl.inference.jobs import Job, array_job, left_out_note
 from isl.inference.model_card import (
     FORMAT_VERSION,
     ModelCard,
@@ -31,13 +30,16 @@ from isl.inference.model_card import (
     TrainedField,
 )
 from isl.inference.orientations import ALL
+from isl.inference.pieces import Piece, plan_pieces, within
+from isl.inference.source_stack import SourceStack
 from isl.inference.statistics import channel_names, compute_statistics, parse_statistics
-from isl.inference.tiles import Grid, Tile, plan_tiles, within
+from isl.inference.tiles import Grid
 from isl.models.distribution import Distribution
 from isl.models.isl2018.labeling import Isl2018Labeling
 from isl.models.labeling import LabelingNetwork
 
 __all__ = [
+    "ARRAY",
     "FORMAT_VERSION",
     "Model",
     "ModelCard",
@@ -49,12 +51,6 @@ __all__ = [
 ]
 
 logger = logging.getLogger(__name__)
-
-ARRAY = "the array"
-"""What messages call the source that a caller gives."""
-
-VOXEL_SIZE_TOLERANCE = 0.2
-"""Largest relative difference in y or x between a model's voxel size and that of an image."""
 
 _MEMORY_BYTES = 2e9
 _TILE_UNIT_PX = 256
@@ -190,29 +186,16 @@ class Model:
             raise ConfigError("a single pass cannot be turned; use stitching 'dense' to average")
         return Model(self.card, self.network, orientations)
 
-    def check_voxel_size(self, voxel_size: VoxelSize, what: str) -> None:
-        """Refuse images of another magnification; an unknown voxel size passes.
-
-        Raises
-        ------
-        VoxelSizeError
-            Where y or x differs by more than 20 %.
-        """
-        if self.card.voxel_size.relative_difference(voxel_size) > VOXEL_SIZE_TOLERANCE:
-            raise VoxelSizeError(
-                f"{what}: the model was trained at {self.card.voxel_size} but the voxel size here "
-                f"is {voxel_size}; resample the images, or use --ignore-voxel-size "
-                "(ignore_voxel_size=True) if the file is wrong"
-            )
-
     def predict(
         self,
         zyx: ArrayLike,
         voxel_size: VoxelSizeLike | None = None,
         *,
+        z_um: Sequence[float] | None = None,
         statistics: Sequence[str] = ("median",),
         border: Border = "reflect",
         tile_px: int | None = None,
+        resample: bool = True,
         ignore_voxel_size: bool = False,
         progress: ProgressCallback = silent,
     ) -> Prediction:
@@ -222,8 +205,14 @@ class Model:
         ----------
         zyx
             (Z, Y, X), or (Y, X) for one plane; any real dtype and unit, any size of at least 1.
+            Planes that are NaN, or one value, throughout are left out, with a warning.
         voxel_size
-            z, y, x (or y, x) in micrometres; not checked where not given.
+            z, y, x (or y, x) in micrometres. Where y or x differs from the model's by more than
+            2 %, the stack is resampled and the prediction brought back to its pixels; where not
+            given, it is taken for the model's.
+        z_um
+            Heights of the planes in micrometres, in any order; by default the planes are in order
+            and evenly spaced.
         statistics
             ``"median"``, ``"mean"``, ``"mode"``, ``"std"``, ``"nonzero"``, ``"entropy"``, quantiles
             such as ``"q0.05"``.
@@ -231,9 +220,11 @@ class Model:
             ``"reflect"``, or ``"valid"`` for NaN where the published program lost the border; see
             `isl.inference.tiles.Grid.of`.
         tile_px
-            Side of a tile; chosen by default to bound memory.
+            Side of a tile in pixels of the model; chosen by default to bound memory.
+        resample
+            False to refuse, rather than resample, where the voxel size is off by more than 20 %.
         ignore_voxel_size
-            Accept any voxel size.
+            Take any voxel size for that of the model.
         progress
             Called after each tile.
 
@@ -245,18 +236,21 @@ class Model:
         Raises
         ------
         ConfigError
-            Where a statistic is unknown.
+            Where a statistic is unknown, or the border is for another network.
         DataError
-            Where the array is not a stack of planes; `BlankImageError` where it holds NaN or is
-            constant, `VoxelSizeError` where the voxel size is off by more than 20 %.
+            Where the array is not a stack of planes; `BlankImageError` where a plane of an image
+            holds NaN or none is an image, `VoxelSizeError` where the voxel size is off by a factor
+            of more than 8, or is not resampled.
         """
         wanted = parse_statistics(statistics)
-        stack, tiles = self._prepare(zyx, voxel_size, tile_px, ignore_voxel_size, border)
+        job = array_job(zyx, voxel_size, z_um).fitted(
+            self.card, resample=resample, ignore_voxel_size=ignore_voxel_size
+        )
         names = channel_names(self.card.target_names, wanted)
-        image = np.full((len(names), *stack.shape[1:]), np.nan, np.float32)
-        for tile, distribution in self._run(stack, tiles, progress):
+        image = np.full((len(names), job.fov.size_y, job.fov.size_x), np.nan, np.float32)
+        for piece, distribution in self._run(job, self.plan(job, tile_px, border), progress):
             computed = compute_statistics(distribution, wanted, self.card.targets).numpy()
-            image[:, *tile.write.slices] = placed(tile, computed)
+            image[:, *piece.box.slices] = piece.image(computed)
         return Prediction(image, names)
 
     def distribution(
@@ -264,12 +258,16 @@ class Model:
         zyx: ArrayLike,
         voxel_size: VoxelSizeLike | None = None,
         *,
+        z_um: Sequence[float] | None = None,
         box: Box | None = None,
         tile_px: int | None = None,
+        resample: bool = True,
         ignore_voxel_size: bool = False,
         progress: ProgressCallback = silent,
     ) -> Distribution:
         """Predict the whole distribution of each pixel; other arguments as for `predict`.
+
+        Where the stack is resampled, the parameters of the distribution are brought back.
 
         Parameters
         ----------
@@ -281,10 +279,13 @@ class Model:
         Distribution
             Parameters (C, Y, X), float32, in the unit of the target images.
         """
-        stack, tiles = self._prepare(zyx, voxel_size, tile_px, ignore_voxel_size)
-        assembly = Assembly(box or Box.of((stack.shape[1], stack.shape[2])))
-        for tile, part in self._run(stack, within(tiles, assembly.box), progress):
-            assembly.add(tile.kept, part)
+        job = array_job(zyx, voxel_size, z_um).fitted(
+            self.card, resample=resample, ignore_voxel_size=ignore_voxel_size
+        )
+        assembly = Assembly(box or job.fov.box)
+        pieces = within(self.plan(job, tile_px), assembly.box)
+        for piece, part in self._run(job, pieces, progress):
+            assembly.add(piece.box, piece.distribution(part))
         return assembly.whole()
 
     def source_distribution(self, zyx: ArrayLike, *, box: Box | None = None) -> Distribution | None:
@@ -306,48 +307,58 @@ class Model:
         network = self.network
         if not isinstance(network, Isl2018Labeling) or not network.config.reconstruction:
             return None
-        stack, tiles = self._prepare(zyx, None, None, True)
-        normalizer = self._normalizer(stack)
-        assembly = Assembly(box or Box.of((stack.shape[1], stack.shape[2])))
-        for tile in within(tiles, assembly.box):
-            read = normalizer.apply(stack[:, *tile.read.slices])
-            assembly.add(tile.kept, self.engine.reconstruct(read, tile))
+        job = array_job(zyx)
+        stack = self._stack(job)
+        assembly = Assembly(box or job.fov.box)
+        for piece in within(self.plan(job, None), assembly.box):
+            read = stack.normalizer.apply(stack.read(piece.tile.read))
+            assembly.add(piece.box, self.engine.reconstruct(read, piece.tile))
         return assembly.whole()
 
-    def _prepare(
+    def plan(
         self,
-        zyx: ArrayLike,
-        voxel_size: VoxelSizeLike | None,
+        job: Job,
         tile_px: int | None,
-        ignore_voxel_size: bool,
         border: Border = "reflect",
-    ) -> tuple[NDArray[Any], tuple[Tile, ...]]:
-        """Check the arguments of a prediction and plan its tiles."""
-        if voxel_size is not None and not ignore_voxel_size:
-            self.check_voxel_size(as_voxel_size(voxel_size), ARRAY)
-        stack = as_stack(zyx)
-        network = self.network
-        shape_yx = (stack.shape[1], stack.shape[2])
-        tiles = plan_tiles(
-            shape_yx,
-            self.tile_px(shape_yx, len(stack)) if tile_px is None else tile_px,
-            Grid.of(network, shape_yx, border),
-            (network.stride, network.stride),
+        chunk_yx: tuple[int, int] | None = None,
+    ) -> tuple[Piece, ...]:
+        """Cover the image of a job with pieces, see `isl.inference.pieces.plan_pieces`."""
+        fov = job.at_model
+        model_yx = (fov.size_y, fov.size_x)
+        if tile_px is None:
+            tile_px = self.tile_px(model_yx, fov.channel(job.source).planes)
+        return plan_pieces(
+            (job.fov.size_y, job.fov.size_x),
+            tile_px,
+            self.grid(job, border),
+            chunk_yx or (self.network.stride, self.network.stride),
+            job.resampling,
         )
-        return stack, tiles
 
-    def _normalizer(self, stack: NDArray[Any]) -> SourceNormalizer:
-        normalizer = measure_source_array(stack, ARRAY, self.card.source.normalization)
-        if normalizer.doubt:
-            logger.warning("%s", normalizer.doubt)
-        return normalizer
+    def grid(self, job: Job, border: Border = "reflect") -> Grid:
+        """How the network covers a field at its own resolution; raises as `Grid.of` does."""
+        if border == "valid" and job.resampling is not None:
+            raise ConfigError(
+                f"{job.what}: --border valid keeps the pixels that the published program predicts, "
+                "but the image has another voxel size than the model and is resampled; leave it "
+                "out, or use --ignore-voxel-size (ignore_voxel_size=True)"
+            )
+        return Grid.of(self.network, (job.at_model.size_y, job.at_model.size_x), border)
+
+    def _stack(self, job: Job) -> SourceStack:
+        """Source of a job that is an array, with its doubts in the log."""
+        stack = job.stack(self.card)
+        if stack.normalizer.doubt:
+            logger.warning("%s", stack.normalizer.doubt)
+        if stack.left_out:
+            logger.warning("%s", left_out_note(job, stack))
+        return stack
 
     def _run(
-        self, stack: NDArray[Any], tiles: tuple[Tile, ...], progress: ProgressCallback
-    ) -> Iterator[tuple[Tile, Distribution]]:
-        """Predict the tiles of an array and report each."""
-        normalizer = self._normalizer(stack)
-        parts = self.engine.predict_tiles(tiles, lambda box: stack[:, *box.slices], normalizer)
-        for done, (tile, distribution) in enumerate(parts, start=1):
-            yield tile, distribution
-            progress(Progress(done, len(tiles), "tile", "predicting"))
+        self, job: Job, pieces: tuple[Piece, ...], progress: ProgressCallback
+    ) -> Iterator[tuple[Piece, Distribution]]:
+        """Predict the pieces of an array and report each."""
+        parts = self.engine.predict_tiles([piece.tile for piece in pieces], self._stack(job))
+        for done, (index, distribution) in enumerate(parts, start=1):
+            yield pieces[index], distribution
+            progress(Progress(done, len(pieces), "tile", "predicting"))

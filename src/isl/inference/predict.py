@@ -3,23 +3,23 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import astuple, dataclass, field
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from isl.core.axes import Box
 from isl.core.config import Border, Stitching
 from isl.core.errors import ChannelError, DamagedFileError, DataError, IslError, OutputError
 from isl.core.progress import Progress, ProgressCallback, silent
-from isl.data.normalization import SourceNormalizer, measure_source
-from isl.inference.engine import placed
-from isl.inference.jobs import Job, find_source, output_field, provenance
+from isl.inference.jobs import Job, find_source, left_out_note, output_field, provenance
 from isl.inference.model import Model
+from isl.inference.pieces import Piece, joined
 from isl.inference.single_pass import SinglePassDifference, measure_single_pass
+from isl.inference.source_stack import SourceStack
 from isl.inference.statistics import Statistic, compute_statistics, parse_statistics
-from isl.inference.tiles import Grid, Tile, plan_tiles
 from isl.io.fov import Fov
 from isl.io.output import FieldWriter, Output, create_output, output_path
 from isl.io.provenance import is_prediction
@@ -53,8 +53,9 @@ class PredictSummary:
     bad
         Fields left out, with the reason.
     notes
-        Which channels were guessed to be the source, and why; sources that may not be what the
-        network expects; each once.
+        Which channels were guessed to be the source, and why; images that were resampled; planes
+        that are missing or were left out; sources that may not be what the network expects; each
+        once.
     pixels
         Pixels predicted, time points included, targets not.
     seconds
@@ -94,6 +95,7 @@ class _Run:
     bad: list[BadField] = field(default_factory=list)
     done: list[Job] = field(default_factory=list)
     doubts: list[str] = field(default_factory=list)
+    blank_planes: dict[str, str] = field(default_factory=dict)
     tiles_done: int = 0
     tiles_total: int = 0
 
@@ -104,60 +106,65 @@ class _Run:
         self.bad.append(BadField(name, str(error)))
         self.on_bad(name, error)
 
-    def grid(self, fov: Fov) -> Grid:
-        """How the network covers a field."""
-        return Grid.of(self.model.network, (fov.size_y, fov.size_x), self.border)
-
-    def box(self, fov: Fov) -> Box:
+    def box(self, job: Job) -> Box:
         """Part of a field that is predicted."""
-        return self.grid(fov).valid or fov.box
+        return self.model.grid(job, self.border).valid or job.fov.box
 
-    def tiles(self, job: Job, chunk_yx: tuple[int, int]) -> tuple[Tile, ...]:
-        """Tiles of one time point of a field."""
-        fov = job.fov
-        shape_yx = (fov.size_y, fov.size_x)
-        tile_px = self.tile_px
-        if tile_px is None:
-            tile_px = self.model.tile_px(shape_yx, fov.channel(job.source).planes)
-        return plan_tiles(shape_yx, tile_px, self.grid(fov), chunk_yx)
+    def pieces(self, job: Job, chunk_yx: tuple[int, int]) -> tuple[Piece, ...]:
+        """Pieces of one time point of a field."""
+        return self.model.plan(job, self.tile_px, self.border, chunk_yx)
 
     def predict(self, job: Job, writer: FieldWriter) -> None:
         """Predict all time points of a field."""
-        targets = self.model.card.targets
-        tiles = self.tiles(job, writer.chunk_yx)
-        nothing = np.empty((len(self.statistics) * len(targets), 0, 0), np.float32)
+        pieces = self.pieces(job, writer.chunk_yx)
         for t in range(job.fov.size_t):
-            normalizer = self.normalizer(job, t)
-            if normalizer.doubt:
-                self.doubts.append(normalizer.doubt)
-            for tile in tiles:
-                if not tile.kept.size:
-                    writer.write(t, tile.write, placed(tile, nothing))
-                    self.advance(1, job.fov.name)
-            parts = self.model.engine.predict_tiles(tiles, job.read(t), normalizer)
-            for tile, distribution in parts:
-                cyx = compute_statistics(distribution, self.statistics, targets).numpy()
-                writer.write(t, tile.write, placed(tile, cyx))
-                self.advance(1, job.fov.name)
+            for write, cyx, count in joined(self.images(job, t, pieces)):
+                writer.write(t, write, cyx)
+                self.advance(count, job.fov.name)
 
-    def normalizer(self, job: Job, t: int) -> SourceNormalizer:
-        """Normaliser of one time point of a field."""
-        return measure_source(job.fov, job.source, t, self.model.card.source.normalization)
+    def images(
+        self, job: Job, t: int, pieces: Sequence[Piece]
+    ) -> Iterator[tuple[Piece, NDArray[np.float32]]]:
+        """Statistics (C, Y, X) of each piece of one time point, in their order."""
+        targets = self.model.card.targets
+        nothing = np.empty((len(self.statistics) * len(targets), 0, 0), np.float32)
+        stack = self.stack(job, t)
+        done = 0
+        parts = self.model.engine.predict_tiles([piece.tile for piece in pieces], stack)
+        for index, distribution in parts:
+            yield from ((piece, piece.image(nothing)) for piece in pieces[done:index])
+            cyx = compute_statistics(distribution, self.statistics, targets).numpy()
+            yield pieces[index], pieces[index].image(cyx)
+            done = index + 1
+        yield from ((piece, piece.image(nothing)) for piece in pieces[done:])
+
+    def stack(self, job: Job, t: int) -> SourceStack:
+        """Source of one time point; what is to be said of it is remembered."""
+        stack = job.stack(self.model.card, t)
+        if stack.normalizer.doubt:
+            self.doubts.append(stack.normalizer.doubt)
+        if stack.left_out:
+            self.blank_planes.setdefault(job.fov.name, left_out_note(job, stack))
+        return stack
 
     def compare_single_pass(self) -> SinglePassDifference | None:
         """Measure what a single pass costs in the first field; None where it is not used."""
         network = self.model.network
         if not isinstance(network, Isl2018Labeling) or network.stitching != "single-pass":
             return None
-        job = self.done[0]
-        shape_yx = (job.fov.size_y, job.fov.size_x)
-        return measure_single_pass(self.model, shape_yx, job.read(0), self.normalizer(job, 0))
+        return measure_single_pass(self.model, self.done[0].stack(self.model.card))
 
     def notes(self) -> tuple[str, ...]:
-        """Guessed sources, each once, and the first of the doubts about images."""
-        guesses = dict.fromkeys(job.note for job in self.done if job.note)
-        more = f" ({len(self.doubts) - 1} more such images)" if len(self.doubts) > 1 else ""
-        return (*guesses, *(f"{doubt}{more}" for doubt in self.doubts[:1]))
+        """Guessed sources and resampling, each once, and the first of what concerns an image."""
+        known = dict.fromkeys(note for job in self.done for note in job.notes)
+        missing = [note for job in self.done for note in job.plane_notes]
+        blank = [self.blank_planes[n] for j in self.done if (n := j.fov.name) in self.blank_planes]
+        return (
+            *known,
+            *_first(missing, "fields"),
+            *_first(blank, "fields"),
+            *_first(self.doubts, "images"),
+        )
 
     def advance(self, tiles: int, name: str) -> None:
         """Report finished tiles."""
@@ -165,6 +172,12 @@ class _Run:
             return
         self.tiles_done += tiles
         self.progress(Progress(self.tiles_done, self.tiles_total, "tile", name))
+
+
+def _first(notes: Sequence[str], of: str) -> tuple[str, ...]:
+    """The first of several notes, and how many there are more."""
+    more = f" ({len(notes) - 1} more such {of})" if len(notes) > 1 else ""
+    return tuple(f"{note}{more}" for note in notes[:1])
 
 
 def predict_fovs(
@@ -180,6 +193,7 @@ def predict_fovs(
     tile_px: int | None = None,
     dtype: str = "float32",
     overwrite: bool = False,
+    resample: bool = True,
     ignore_voxel_size: bool = False,
     progress: ProgressCallback = silent,
     on_bad: OnBad | None = None,
@@ -207,13 +221,16 @@ def predict_fovs(
     orientations
         How many orientations of an image are predicted and averaged, see `Model.oriented`.
     tile_px
-        Side of a tile; chosen by default to bound memory.
+        Side of a tile in pixels of the model; chosen by default to bound memory.
     dtype
         NumPy dtype of the output.
     overwrite
         Replace an existing output.
+    resample
+        Whether images whose voxel size differs from the model's by more than 2 % are resampled, and
+        the predictions brought back to their pixels; else they are refused above 20 %.
     ignore_voxel_size
-        Accept any voxel size.
+        Take any voxel size for that of the model.
     progress
         Called after each tile with the number of tiles in all.
     on_bad
@@ -238,16 +255,22 @@ def predict_fovs(
     _keep_sources(output_path(output, len(fovs)), fovs)
     model = model.stitched(stitching).oriented(orientations)
     run = _Run(model, wanted, tile_px, border, progress, on_bad if len(fovs) > 1 else None)
-    jobs = _check_fields(run, fovs, source, ignore_voxel_size)
+    jobs = _check_fields(
+        run,
+        fovs,
+        lambda fov: find_source(model.card, fov, source).fitted(
+            model.card, resample=resample, ignore_voxel_size=ignore_voxel_size
+        ),
+    )
     fields = [output_field(job.fov, model.card.targets, wanted) for job in jobs]
     notes = provenance(model.card, wanted)
     if border == "valid":
-        notes |= {"predicted": {job.fov.name: astuple(run.box(job.fov)) for job in jobs}}
+        notes |= {"predicted": {job.fov.name: astuple(run.box(job)) for job in jobs}}
     with create_output(
         output, fields, dtype=dtype, overwrite=overwrite, attributes=notes
     ) as result:
         _predict_jobs(run, jobs, result)
-    boxes = tuple(run.box(job.fov) for job in run.done)
+    boxes = tuple(run.box(job) for job in run.done)
     return PredictSummary(
         result.path,
         tuple(job.fov.name for job in run.done),
@@ -298,28 +321,24 @@ def _predict_jobs(run: _Run, jobs: Sequence[Job], output: Output) -> None:
 
 
 def _count_tiles(run: _Run, jobs: Sequence[Job], output: Output) -> list[int]:
-    """Tiles of each field; the output is opened once for fields of the same size."""
+    """Pieces of each field; the output is opened once for fields of the same size."""
     chunks: dict[tuple[int, int], tuple[int, int]] = {}
     counts = []
     for job in jobs:
         shape_yx = (job.fov.size_y, job.fov.size_x)
         if shape_yx not in chunks:
             chunks[shape_yx] = output.field(job.fov.name).chunk_yx
-        counts.append(job.fov.size_t * len(run.tiles(job, chunks[shape_yx])))
+        counts.append(job.fov.size_t * len(run.pieces(job, chunks[shape_yx])))
     return counts
 
 
-def _check_fields(
-    run: _Run, fovs: Sequence[Fov], source: str | None, ignore_voxel_size: bool
-) -> list[Job]:
+def _check_fields(run: _Run, fovs: Sequence[Fov], find: Callable[[Fov], Job]) -> list[Job]:
     """Find the source of each field and check it, before anything is written."""
     jobs = []
     for fov in fovs:
         try:
-            job = find_source(run.model.card, fov, source)
-            if not ignore_voxel_size:
-                run.model.check_voxel_size(fov.voxel_size, f"{fov.path}: field {fov.name}")
-            run.grid(fov)
+            job = find(fov)
+            run.box(job)
             jobs.append(job)
         except BAD_FIELD as error:
             run.refuse(fov.name, error)

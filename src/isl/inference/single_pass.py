@@ -11,9 +11,8 @@ from numpy.typing import NDArray
 from isl.core.axes import Box
 from isl.core.errors import ConfigError
 from isl.core.networks import Isl2018Config
-from isl.data.normalization import SourceNormalizer
-from isl.inference.engine import ReadBox
 from isl.inference.model import Model
+from isl.inference.source_stack import SourceStack
 from isl.inference.tiles import Grid, Tile
 
 SAMPLE_PX = 128
@@ -38,21 +37,15 @@ class SinglePassDifference:
     sample: Box
 
 
-def measure_single_pass(
-    model: Model, shape_yx: tuple[int, int], read: ReadBox, normalizer: SourceNormalizer
-) -> SinglePassDifference:
+def measure_single_pass(model: Model, stack: SourceStack) -> SinglePassDifference:
     """Predict the middle of an image in a single pass and densely, and compare.
 
     Parameters
     ----------
     model
         With the published network.
-    shape_yx
-        Rows and columns of the image.
-    read
-        Function from a box to the source pixels (Z, Y, X) in it.
-    normalizer
-        Of the whole image.
+    stack
+        The source.
 
     Returns
     -------
@@ -67,10 +60,9 @@ def measure_single_pass(
     network = model.card.network
     if not isinstance(network, Isl2018Config):
         raise ConfigError(f"the network {network.name} knows one way to cover an image")
-    sample = middle(shape_yx)
+    sample = middle(stack.shape_yx)
     once, dense = (
-        _medians(model.stitched(stitching), sample, shape_yx, read, normalizer)
-        for stitching in ("single-pass", "dense")
+        _medians(model.stitched(stitching), sample, stack) for stitching in ("single-pass", "dense")
     )
     # A constant prediction has no range: a grey level is the least that a network tells apart.
     least = np.array([target.scale for target in model.card.targets]) / (network.classes - 1)
@@ -93,15 +85,9 @@ def middle(shape_yx: tuple[int, int], side_px: int = SAMPLE_PX) -> Box:
     )
 
 
-def _medians(
-    model: Model,
-    box: Box,
-    shape_yx: tuple[int, int],
-    read: ReadBox,
-    normalizer: SourceNormalizer,
-) -> NDArray[np.float64]:
+def _medians(model: Model, box: Box, stack: SourceStack) -> NDArray[np.float64]:
     """Medians (C, Y, X) of a box, predicted as within the whole image."""
-    tile = Tile.around(box, shape_yx, Grid.of(model.network, shape_yx))
-    ((_, distribution),) = model.engine.predict_tiles([tile], read, normalizer)
+    tile = Tile.around(box, stack.shape_yx, Grid.of(model.network, stack.shape_yx))
+    ((_, distribution),) = model.engine.predict_tiles([tile], stack)
     medians: NDArray[Any] = distribution.median.numpy()
     return medians.astype(np.float64)

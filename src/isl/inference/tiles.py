@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import product
 from typing import Any
@@ -206,12 +205,6 @@ def _mirrored(start: int, stop: int, size: int) -> NDArray[np.int64]:
     return np.minimum(inside, period - inside)
 
 
-def within(tiles: Sequence[Tile], box: Box) -> tuple[Tile, ...]:
-    """Tiles that write only the pixels of a box, which the network sees as in the whole image."""
-    parts = ((tile, tile.write.intersect(box)) for tile in tiles)
-    return tuple(Tile.around(part, t.shape_yx, t.grid) for t, part in parts if part.size)
-
-
 def plan_tiles(
     shape_yx: tuple[int, int], tile_px: int, grid: Grid, chunk_yx: tuple[int, int]
 ) -> tuple[Tile, ...]:
@@ -249,14 +242,30 @@ def plan_tiles(
         raise ConfigError(f"tiles of {tile_px} px hold nothing; ask for 256 or more")
     if min(shape_yx) < 1:
         raise ConfigError(f"an image of {shape_yx[0]} x {shape_yx[1]} pixels is empty")
-    rows, columns = (
-        _spans(size, max(tile_px // chunk, 1) * chunk)
-        for size, chunk in zip(shape_yx, chunk_yx, strict=True)
-    )
-    boxes = (Box(*row, *column) for row, column in product(rows, columns))
+    boxes = plan_boxes(Box.of(shape_yx), (tile_px, tile_px), chunk_yx)
     return tuple(Tile.around(box, shape_yx, grid) for box in boxes)
 
 
-def _spans(size: int, step: int) -> list[tuple[int, int]]:
-    """Consecutive intervals of length ``step`` that cover ``range(size)``."""
-    return [(start, min(start + step, size)) for start in range(0, size, step)]
+def plan_boxes(whole: Box, side_yx: tuple[int, int], chunk_yx: tuple[int, int]) -> tuple[Box, ...]:
+    """Cut a box into boxes, row by row.
+
+    Parameters
+    ----------
+    whole
+        What is cut.
+    side_yx
+        Largest rows and columns of a part, unless a chunk is larger.
+    chunk_yx
+        Parts start at multiples of the chunk, counted from the corner, and hold at least one.
+    """
+    starts = ((whole.y0, whole.y1), (whole.x0, whole.x1))
+    rows, columns = (
+        _spans(*ends, max(side // chunk, 1) * chunk)
+        for ends, side, chunk in zip(starts, side_yx, chunk_yx, strict=True)
+    )
+    return tuple(Box(*row, *column) for row, column in product(rows, columns))
+
+
+def _spans(first: int, end: int, step: int) -> list[tuple[int, int]]:
+    """Consecutive intervals of length ``step`` that cover ``range(first, end)``."""
+    return [(start, min(start + step, end)) for start in range(first, end, step)]
