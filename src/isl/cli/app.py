@@ -32,6 +32,8 @@ _COMMANDS = (
     ("train", JOB, "Learn to predict fluorescence from pairs of images."),
     ("predict", JOB, "Predict the fluorescence of new z-stacks with a trained model."),
     ("evaluate", JOB, "Say in a report how good predictions are."),
+    ("learning-curve", LOOK, "Estimate what more training data would bring."),
+    ("predictable", LOOK, "Find out in minutes whether targets can be predicted at all."),
     ("info", LOOK, "Show what images, or a model file, hold."),
     ("models", LOOK, "List the models that ship, or show all that is known of one."),
     ("demo", LOOK, "Predict a small scene that needs no data, and evaluate the prediction."),
