@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from isl.core.errors import ConfigError
-from isl.data.folds import folds, leave_one_out
+from isl.data.folds import folds, leave_one_out, strips, usual_group
 from isl.data.splits import split_fovs
 from isl.io.arrays import fov_from_arrays
 
@@ -56,5 +56,27 @@ def test_impossible_folds_are_refused():
         folds(fovs, 1, "well")
     with pytest.raises(ConfigError, match="field a cannot be dealt out by donor: its donor is not"):
         folds(fovs, 2, "donor")
-    with pytest.raises(ConfigError, match="leaving out one well needs .* only a; divide by"):
+    with pytest.raises(ConfigError, match=r"leaving out one well needs .* only a; divide by"):
         leave_one_out(fovs[:1], "well")
+
+
+@given(st.integers(2, 200), st.integers(2, 7))
+def test_strips_cover_all_columns_once(width, count):
+    fovs = [field("wide", shape=(4, width)), field("narrow", shape=(4, 1))]
+    if count > width:
+        with pytest.raises(ConfigError, match="cannot be divided"):
+            strips(fovs, count)
+        return
+    found = [split_fovs(fovs[:1], rule, 0).fields["wide"] for rule in strips(fovs, count)]
+    boxes = [box for part in found for box in part.heldout]
+    assert [box.x0 for box in boxes] == [0, *(box.x1 for box in boxes[:-1])]
+    assert boxes[-1].x1 == width
+    assert max(b.size for b in boxes) - min(b.size for b in boxes) <= 4
+
+
+def test_wells_are_dealt_out_where_there_are_enough():
+    wells = [field(f"{w}{i}", well=w) for w in "abc" for i in range(2)]
+    assert usual_group(wells, 3) == "well"
+    assert usual_group(wells, 5) == "field"
+    assert usual_group([*wells, field("x")], 3) == "field"
+    assert usual_group(wells, 7) is None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Literal, get_args
 
 from isl.core.errors import ConfigError
@@ -14,6 +15,38 @@ Group = Literal["field", "well", "plate", "condition", "donor", "dataset"]
 """What is held out together."""
 
 _KIND = {group: "fovs" if group == "field" else f"{group}s" for group in get_args(Group)}
+
+
+def usual_group(fovs: Sequence[Fov], count: int) -> Group | None:
+    """What to deal out to folds: wells, else fields; None where there are too few of both."""
+    wells = {fov.well for fov in fovs}
+    if None not in wells and len(wells) >= count:
+        return "well"
+    return "field" if len(fovs) >= count else None
+
+
+def strips(fovs: Sequence[Fov], count: int) -> tuple[str, ...]:
+    """Hold out each of some equal strips of columns once, where there are few fields.
+
+    Parameters
+    ----------
+    fovs
+        The fields; the widest one is divided, and the others at the same columns.
+    count
+        Number of strips, at least two.
+
+    Raises
+    ------
+    ConfigError
+        Where the fields have fewer columns.
+    """
+    width = max(fov.size_x for fov in fovs)
+    if not 2 <= count <= width:
+        raise ConfigError(
+            f"{width} columns cannot be divided into {count} folds; ask for 2 or more"
+        )
+    ends = [width * number // count for number in range(count + 1)]
+    return tuple(f"columns:{first}-{end - 1}" for first, end in pairwise(ends))
 
 
 def folds(fovs: Sequence[Fov], count: int, by: Group = "well") -> tuple[str, ...]:
