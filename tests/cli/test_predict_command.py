@@ -68,16 +68,12 @@ def resize(plane):
     plane.write_bytes(imagecodecs.png_encode(np.zeros((8, 9), np.uint16)))
 
 
-def remove(plane):
-    plane.unlink()
-
-
 def blank(plane):
     for each in plane.parent.glob("*BRIGHTFIELD*"):
         each.write_bytes(imagecodecs.png_encode(np.full((80, 96), 7, np.uint16)))
 
 
-@pytest.mark.parametrize("harm", [truncate, resize, remove, blank])
+@pytest.mark.parametrize("harm", [truncate, resize, blank])
 def test_bad_images_end_the_command_and_leave_nothing(
     harm, model_path, scene_dir, tmp_path, capsys
 ):
@@ -176,9 +172,15 @@ def test_a_bad_field_is_reported_once(model_path, two_fields, scene_dir, tmp_pat
 
 
 def test_the_only_field_is_reported_once(model_path, scene_dir, tmp_path, capsys):
-    next(scene_dir.glob("*z_depth-1*")).unlink()
+    truncate(next(scene_dir.glob("*z_depth-1*")))
     assert predict(model_path, scene_dir, tmp_path / "p.zarr") == 2
-    assert capsys.readouterr().err.count("lacks plane 1") == 1
+    assert capsys.readouterr().err.count("z_depth-1") == 1
+
+
+def test_a_missing_plane_is_named_and_does_no_harm(model_path, scene_dir, tmp_path, capsys):
+    next(scene_dir.glob("*z_depth-1*")).unlink()
+    assert predict(model_path, scene_dir, tmp_path / "p.zarr") == 0
+    assert capsys.readouterr().out.count("has planes 0, 2; those between are missing") == 1
 
 
 def test_working_inside_the_folder_of_the_images(model_path, scene_dir, monkeypatch):

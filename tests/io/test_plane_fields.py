@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import logging
 import pickle
 from pathlib import Path
 
@@ -51,11 +52,33 @@ def test_planes_may_count_from_zero_or_one(tmp_path, first):
 
 
 @pytest.mark.parametrize(
-    ("found", "missing"), [((0, 2), "plane 1 "), ((1, 2, 4), "plane 3 "), ((3, 4), "plane 0, 1, 2")]
+    ("found", "positions", "missing"),
+    [((0, 2), (0, 2), "plane 1;"), ((1, 2, 4, 7), (0, 1, 3, 6), "plane 3, 5, 6;")],
 )
-def test_gap_is_named_as_the_files_count(tmp_path, found, missing):
-    with pytest.raises(MissingPlaneError, match=missing):
-        build_field("f", tmp_path, [image(tmp_path, "phase", z=z) for z in found])
+def test_missing_planes_leave_a_gap(tmp_path, caplog, found, positions, missing):
+    images = [image(tmp_path, "phase", z=z, t=t) for z in found for t in range(2)]
+    images += [image(tmp_path, "gfp", t=t) for t in range(2)]
+    with caplog.at_level(logging.INFO):
+        fov = build_field("f", tmp_path, images)
+    assert f"channel phase lacks {missing}" in caplog.text
+    assert fov.channel("phase").z_positions == positions
+    assert fov.channel("phase").planes == len(found)
+    assert fov.channel("gfp").z_positions is None
+    assert fov.read("phase", t=1)[:, 0, 0].tolist() == [10 + z for z in found]
+
+
+@pytest.mark.parametrize("found", [(3, 4), (5,), (0, 1)])
+def test_planes_in_a_row_have_no_gap(tmp_path, caplog, found):
+    fov = build_field("f", tmp_path, [image(tmp_path, "phase", z=z) for z in found])
+    assert fov.channel("phase").z_positions is None
+    assert fov.read("phase")[:, 0, 0].tolist() == list(found)
+    assert caplog.text == ""
+
+
+def test_a_missing_time_point_is_an_error(tmp_path):
+    images = [image(tmp_path, "phase", z=z, t=t) for z in (0, 2) for t in (0, 2)]
+    with pytest.raises(MissingPlaneError, match="plane 0, 2 at time 1"):
+        build_field("f", tmp_path, images)
 
 
 def test_time_point_without_a_plane(tmp_path):

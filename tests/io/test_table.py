@@ -39,11 +39,12 @@ def opened(folder: Path, text: str) -> list[Fov]:
 def test_every_column(folder):
     (fov,) = opened(
         folder,
-        "path,fov,channel,z,t,well,condition,modality,voxel_size,voxel_size_z\n"
-        + "".join(f"p{z}.png,f1,A,{z},,B/03,ctrl,qpi,0.3,1.5\n" for z in range(3))
-        + "d.png,f1,B,,,,,fluorescence,,\n",
+        "path,fov,channel,z,t,well,plate,condition,donor,modality,voxel_size,voxel_size_z\n"
+        + "".join(f"p{z}.png,f1,A,{z},,B/03,P,ctrl,d1,qpi,0.3,1.5\n" for z in range(3))
+        + "d.png,f1,B,,,,,,,fluorescence,,\n",
     )
     assert (fov.name, fov.well, fov.condition, fov.shape) == ("f1", "B/03", "ctrl", (1, 2, 3, 5, 6))
+    assert (fov.plate, fov.donor) == ("P", "d1")
     assert fov.voxel_size == VoxelSize(1.5, 0.3, 0.3)
     assert {c.name: c.modality for c in fov.channels} == {"A": "qpi", "B": "fluorescence"}
     assert fov.read("A")[:, 0, 0].tolist() == [0, 1, 2]
@@ -72,7 +73,6 @@ def test_parquet_with_numbers_and_gaps(folder):
         ("path,fov,channel\np0.png,f,A\ngone.png,f,B\n", DataError, "row 3: there is no file"),
         ("path,fov,channel\np0.png,f,A\n,f,B\n", DataError, "row 3: the cell 'path'"),
         ("path,fov,channel\np0.png,,A\n", DataError, "row 2: the cell 'fov'"),
-        ("path,fov,channel,z\np0.png,f,A,0\np1.png,f,A,2\n", MissingPlaneError, "lacks plane 1"),
         ("path,fov,channel,z\np0.png,f,A,0\np1.png,f,A,0\n", DuplicateImageError, "row 3: .*row 2"),
         ("path,fov,channel,z\np0.png,f,A,top\n", DataError, "row 2: z is 'top'"),
         ("path,fov,channel,t\np0.png,f,A,-1\n", DataError, "row 2: t is '-1'"),
@@ -80,6 +80,8 @@ def test_parquet_with_numbers_and_gaps(folder):
         ("path,fov,channel,voxel_size,voxel_size_y\np0.png,f,A,0.3,0.4\n", VoxelSizeError, "row 2"),
         ("path,fov,channel,voxel_size\np0.png,f,A,-2\n", DataError, "row 2: voxel_size"),
         ("path,fov,channel,well\np0.png,f,A,B1\nd.png,f,B,B2\n", DataError, "row 3: .*B2"),
+        ("path,fov,channel,donor\np0.png,f,A,d1\nd.png,f,B,d2\n", DataError, "row 3: .*donor d2"),
+        ("path,fov,channel,plate\np0.png,f,A,P\nd.png,f,B,Q\n", DataError, "row 3: .*plate Q"),
         ("path,fov,channel,modality\np0.png,f,A,xray\n", DataError, "row 2: modality 'xray'"),
         ("path,fov,channel,z,modality\np0.png,f,A,0,dic\np1.png,f,A,1,phase\n", DataError, "row 3"),
         ("path,fov,channel\np0.png,f,A\nbig.png,f,B\n", ImageSizeError, r"big\.png"),
@@ -89,6 +91,20 @@ def test_parquet_with_numbers_and_gaps(folder):
 def test_bad_tables(folder, text, error, match):
     with pytest.raises(error, match=match):
         opened(folder, text)
+
+
+def test_a_time_point_that_lacks_a_plane(folder):
+    text = "path,fov,channel,z,t\np0.png,f,A,0,0\np1.png,f,A,1,0\np2.png,f,A,0,1\n"
+    with pytest.raises(
+        MissingPlaneError, match=r"t\.csv: field f, channel A lacks plane 1 at time 1"
+    ):
+        opened(folder, text)
+
+
+def test_rows_that_leave_a_plane_out(folder):
+    (fov,) = opened(folder, "path,fov,channel,z\np0.png,f,A,1\np1.png,f,A,2\np2.png,f,A,4\n")
+    assert fov.channels[0].z_positions == (0.0, 1.0, 3.0)
+    assert fov.read("A")[:, 0, 0].tolist() == [0, 1, 2]
 
 
 @pytest.mark.parametrize("name", ["t.csv", "t.parquet"])

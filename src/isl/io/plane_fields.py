@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
@@ -12,6 +13,8 @@ from isl.core.errors import DataError, DuplicateImageError, ImageSizeError, Miss
 from isl.io.fov import Channel, Fov, Modality
 from isl.io.modality import guess_modality
 from isl.io.plane_files import ImageHeader, PlaneFiles, PlaneRef, read_header
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -26,7 +29,7 @@ class PlaneImage:
         Names.
     z, t
         Indices as written; None where nothing is written.
-    well, condition, modality
+    well, plate, condition, donor, modality
         As far as known.
     plane
         Which plane of the file.
@@ -41,6 +44,8 @@ class PlaneImage:
     condition: str | None = None
     modality: Modality | None = None
     plane: int = 0
+    plate: str | None = None
+    donor: str | None = None
 
 
 def build_field(
@@ -62,12 +67,13 @@ def build_field(
     Returns
     -------
     Fov
-        Nothing is decoded yet.
+        Nothing is decoded yet. Where plane numbers of a channel have a gap, its ``z_positions`` are
+        the numbers that there are.
 
     Raises
     ------
     MissingPlaneError
-        Where plane numbers have a gap, or a time point lacks a plane.
+        Where a time point lacks a plane that others have, or is missing itself.
     DuplicateImageError
         Where two files claim the same plane.
     ImageSizeError
@@ -80,27 +86,32 @@ def build_field(
     headers = {image.path: read_header(image.path) for image in images}
     _check_sizes(name, headers)
     images = [plane for image in images for plane in _unstack(image, headers[image.path].planes)]
-    origin = _origin(path, name, images)
+    origin = _origin(images)
     by_channel = {
         channel: list(group)
         for channel, group in groupby(sorted(images, key=_order), key=lambda i: i.channel)
     }
     refs: dict[tuple[int, int, int], PlaneRef] = {}
+    channels = []
     for index, group in enumerate(by_channel.values()):
-        for key, image in _stack(path, name, group, origin).items():
-            refs[(index, *key)] = PlaneRef(image.path, image.plane)
-    channels = tuple(_channel(group, headers) for group in by_channel.values())
+        stack = _stack(path, name, group, origin)
+        numbers = sorted({z for _, z in stack})
+        for (t, z), image in stack.items():
+            refs[index, t, numbers.index(z)] = PlaneRef(image.path, image.plane)
+        channels.append(_channel(group, headers, numbers))
     first = headers[images[0].path]
     return Fov(
         name=name,
         path=path,
-        channels=channels,
+        channels=tuple(channels),
         size_t=_size_t(path, name, refs, channels),
         size_y=first.size_y,
         size_x=first.size_x,
         voxel_size=voxel_size or first.voxel_size,
         pixels=PlaneFiles(refs),
         well=_only(i.well for i in images),
+        plate=_only(i.plate for i in images),
+        donor=_only(i.donor for i in images),
         condition=_only(i.condition for i in images),
     )
 
@@ -126,22 +137,20 @@ def _unstack(image: PlaneImage, planes: int) -> list[PlaneImage]:
     return [replace(image, z=z, plane=z) for z in range(planes)]
 
 
-def _origin(path: Path, name: str, images: list[PlaneImage]) -> tuple[int, int]:
+def _origin(images: Sequence[PlaneImage]) -> tuple[int, int]:
     """First time point and plane: planes may be numbered from 0 or 1, times from any number."""
     t0 = min((i.t for i in images if i.t is not None), default=0)
     z0 = min((i.z for i in images if i.z is not None), default=0)
-    if z0 > 1:
-        raise MissingPlaneError(
-            f"{path}: field {name} lacks plane {', '.join(str(z) for z in range(min(z0, 8)))}: "
-            f"its planes start at {z0}; add the files, or renumber the planes from 0"
-        )
-    return t0, z0
+    return t0, min(z0, 1)
 
 
 def _stack(
     path: Path, name: str, images: list[PlaneImage], origin: tuple[int, int]
 ) -> dict[tuple[int, int], PlaneImage]:
-    """Image of each (t, z) of one channel, after the checks for doubles and gaps."""
+    """Image of each (t, z) of one channel, after the checks for doubles and gaps.
+
+    All time points lack the same planes, or the stack could not be read as one array.
+    """
     t0, z0 = origin
     found: dict[tuple[int, int], PlaneImage] = {}
     for image in images:
@@ -153,14 +162,23 @@ def _stack(
                 "remove one of them"
             )
         found[key] = image
-    size_t, size_z = (max(k[i] for k in found) + 1 for i in (0, 1))
-    missing = [(t, z) for t in range(size_t) for z in range(size_z) if (t, z) not in found]
+    numbers = sorted({z for _, z in found})
+    size_t = max(t for t, _ in found) + 1
+    missing = [(t, z) for t in range(size_t) for z in numbers if (t, z) not in found]
     if missing:
-        when = f" at time {missing[0][0] + t0}" if size_t > 1 else ""
-        listed = ", ".join(str(z + z0) for t, z in missing[:8] if t == missing[0][0])
+        when = missing[0][0]
+        listed = ", ".join(str(z + z0) for t, z in missing[:8] if t == when)
         raise MissingPlaneError(
-            f"{path}: field {name}, channel {images[0].channel} lacks plane {listed}{when} "
-            f"(planes {z0} to {size_z - 1 + z0}); add the file, or renumber without a gap"
+            f"{path}: field {name}, channel {images[0].channel} lacks plane {listed} at time "
+            f"{when + t0}, which other time points have; add the file, or remove this plane, or "
+            "this time point, throughout"
+        )
+    if len(numbers) < numbers[-1] - numbers[0] + 1:
+        gaps = sorted(set(range(numbers[0], numbers[-1])) - set(numbers))
+        listed = ", ".join(str(z + z0) for z in gaps)
+        _log.info(
+            "%s: field %s, channel %s lacks plane %s; the others keep their places",
+            *(path, name, images[0].channel, listed),
         )
     return found
 
@@ -176,7 +194,9 @@ def _check_sizes(name: str, headers: dict[Path, ImageHeader]) -> None:
             )
 
 
-def _channel(images: list[PlaneImage], headers: dict[Path, ImageHeader]) -> Channel:
+def _channel(
+    images: list[PlaneImage], headers: dict[Path, ImageHeader], numbers: Sequence[int]
+) -> Channel:
     first = images[0]
     dtype = headers[first.path].dtype
     for image in images:
@@ -186,15 +206,21 @@ def _channel(images: list[PlaneImage], headers: dict[Path, ImageHeader]) -> Chan
                 f"is {headers[image.path].dtype}; save both with the same bit depth"
             )
     modality = first.modality or guess_modality(first.channel)
-    planes = len({i.z for i in images})
-    return Channel(first.channel, planes, dtype, modality)
+    has_gap = len(numbers) < numbers[-1] - numbers[0] + 1
+    return Channel(
+        first.channel,
+        len(numbers),
+        dtype,
+        modality,
+        z_positions=tuple(map(float, numbers)) if has_gap else None,
+    )
 
 
 def _size_t(
     path: Path,
     name: str,
     refs: dict[tuple[int, int, int], PlaneRef],
-    channels: tuple[Channel, ...],
+    channels: Sequence[Channel],
 ) -> int:
     lengths = [max(t for c, t, _ in refs if c == index) + 1 for index in range(len(channels))]
     if len(set(lengths)) > 1:

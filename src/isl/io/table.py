@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 REQUIRED_COLUMNS = ("path", "fov", "channel")
 """Columns that a table must have."""
 OPTIONAL_COLUMNS = (
-    *("z", "t", "well", "condition", "modality"),
+    *("z", "t", "well", "plate", "condition", "donor", "modality"),
     *("voxel_size", "voxel_size_z", "voxel_size_y", "voxel_size_x"),
 )
 """Columns that a table may have; sizes are in micrometres, ``voxel_size`` is that of y and x."""
@@ -116,7 +116,9 @@ def _open_field(path: Path, name: str, cells: Sequence[tuple[str, dict[str, str]
 
 _SAME_IN_FIELD: dict[str, Callable[[_Row], object]] = {
     "well": lambda r: r.image.well,
+    "plate": lambda r: r.image.plate,
     "condition": lambda r: r.image.condition,
+    "donor": lambda r: r.image.donor,
     "voxel_size_z": lambda r: r.voxel_size.z,
     "voxel_size_y": lambda r: r.voxel_size.y,
     "voxel_size_x": lambda r: r.voxel_size.x,
@@ -171,7 +173,9 @@ def _row(table: Path, where: str, cells: dict[str, str]) -> _Row:
         z=_index(where, cells, "z"),
         t=_index(where, cells, "t"),
         well=cells.get("well") or None,
+        plate=cells.get("plate") or None,
         condition=cells.get("condition") or None,
+        donor=cells.get("donor") or None,
         modality=_modality(where, cells),
     )
     return _Row(where, image, VoxelSize(size_z, size_y or lateral, size_x or lateral))
