@@ -35,6 +35,7 @@ _COMMANDS = (
     ("cross-validate", LOOK, "Train and score a model for each part of the data, held out in turn."),
     ("learning-curve", LOOK, "Estimate what more training data would bring."),
     ("predictable", LOOK, "Find out in minutes whether targets can be predicted at all."),
+    ("tune", JOB, "Search the settings that give the best held-out scores."),
     ("info", LOOK, "Show what images, or a model file, hold."),
     ("models", LOOK, "List the models that ship, or show all that is known of one."),
     ("demo", LOOK, "Predict a small scene that needs no data, and evaluate the prediction."),
