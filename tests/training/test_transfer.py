@@ -97,7 +97,9 @@ def test_heads_that_are_taken_over_keep_their_units():
 
 
 def test_targets_that_were_not_seen_keep_colour_and_display_range():
-    before = Cards(TargetCard(name="A", offset=0, scale=1, color="FF0000", window=(1, 9)))
+    before = Cards(
+        TargetCard(name="A", offset=0, scale=1, color="FF0000", window=(1, 9), projection="mean")
+    )
 
     class Card(Cards):
         def model_copy(self, update):
@@ -106,7 +108,7 @@ def test_targets_that_were_not_seen_keep_colour_and_display_range():
     seen = TargetCard(name="C", offset=0, scale=1, window=(2, 3))
     card = Card(TargetCard(name="A", offset=0, scale=1), seen)
     a, c = keep_display(card, before)
-    assert (a.color, a.window) == ("FF0000", (1, 9))
+    assert (a.color, a.window, a.projection) == ("FF0000", (1, 9), "mean")
     assert c == seen
 
 

@@ -14,7 +14,7 @@ from isl.data.splits import split_fovs
 from isl.inference.model import Model
 from isl.io.roles import Roles
 from isl.training.run import train
-from isl.training.transfer_report import transfer_report
+from isl.training.transfer_report import read_report, transfer_report
 
 
 def sample(fov, roles, holdout="columns:64-95"):
@@ -58,6 +58,7 @@ def test_the_same_model_agrees_with_itself(models, tmp_path):
     report.write(tmp_path / "transfer.json")
     found = json.loads((tmp_path / "transfer.json").read_text())
     assert found["targets"][0]["r_before"] is None
+    assert read_report(tmp_path / "transfer.json").lines() == report.lines()
 
 
 def test_changes_are_measured_and_targets_that_are_gone_named(models):

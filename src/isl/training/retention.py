@@ -79,9 +79,14 @@ def recall(network: LabelingNetwork, batch: Batch) -> Distribution:
         return network.distribution(batch.source, batch.z_position)
     features = network.features(batch.source, batch.z_position)
     found = network.module(features)
-    logits = torch.stack([found[head] for head in network.target_heads], 2)
-    low = logits.new_zeros(len(network.targets), 1, 1)
-    return Categorical.from_logits(logits, low, torch.ones_like(low))
+    return as_distribution([found[head] for head in network.target_heads])
+
+
+def as_distribution(logits: Sequence[Tensor]) -> Categorical:
+    """Distribution, on 0..1, of logits (B, K, Y, X) of each target."""
+    stacked = torch.stack(list(logits), 2)
+    low = stacked.new_zeros(len(logits), 1, 1)
+    return Categorical.from_logits(stacked, low, torch.ones_like(low))
 
 
 def retention_loss(prediction: Distribution, old: Distribution, absent: Tensor) -> Tensor:

@@ -72,7 +72,7 @@ def kept_units(
 
 
 def keep_display(card: ModelCard, old: Model | None) -> ModelCard:
-    """Give targets that lack a colour or display range those that the old model had for them.
+    """Give targets that were not seen what the old model knew of them.
 
     Parameters
     ----------
@@ -87,6 +87,7 @@ def keep_display(card: ModelCard, old: Model | None) -> ModelCard:
             update={
                 "color": target.color or before[target.name].color,
                 "window": target.window or before[target.name].window,
+                "projection": (target if target.window else before[target.name]).projection,
             }
         )
         if target.name in before

@@ -93,6 +93,17 @@ class TransferReport:
         path.write_text(json.dumps(found, indent=2) + "\n", "utf-8")
 
 
+def read_report(path: Path) -> TransferReport:
+    """Read what `TransferReport.write` wrote."""
+    found = json.loads(path.read_text("utf-8"))
+    nan = float("nan")
+    changes = (
+        TargetChange(**{k: nan if v is None else v for k, v in change.items()})
+        for change in found["targets"]
+    )
+    return TransferReport(tuple(changes), found["boxes"], found["part"], tuple(found["given_up"]))
+
+
 def transfer_report(
     old: Model, new: Model, samples: Sequence[Sample], roles: Roles, most: int = MOST_BOXES
 ) -> TransferReport:
