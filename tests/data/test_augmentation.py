@@ -1,9 +1,11 @@
+import numpy as np
 import pytest
 import torch
 
 from isl.core.config import TrainConfig
 from isl.data.augmentation import Augmentation, gaussian_blur
-from isl.data.patches import Batch
+from isl.data.patches import Batch, padded_planes
+from isl.data.plane_dropout import planes_of
 
 OFF = {
     "free_rotation_degrees": 0,
@@ -87,3 +89,33 @@ def test_blur_keeps_the_mean_of_a_constant_and_lowers_contrast():
     noise = torch.randn(1, 64, 64)
     assert gaussian_blur(noise, 2.0).std() < 0.3 * noise.std()
     assert torch.allclose(gaussian_blur(noise, 0.0), noise, atol=1e-6)
+
+
+@pytest.mark.parametrize("planes", [(5, 5, 5, 5), (3, 5, 1, 4)])
+def test_a_patch_changes_alike_however_the_batch_is_divided(planes):
+    config = TrainConfig(patch_px=32, elastic_px=0.5, blur_share=0.5, plane_dropout=0.5)
+    augmentation = Augmentation(config)
+    stacks = [
+        np.random.default_rng(n).random((n, augmentation.read_px, augmentation.read_px), np.float32)
+        for n in planes
+    ]
+
+    def part(first, end):
+        most = max(planes[first:end])
+        depths = [np.linspace(0, 1, n, dtype=np.float32) for n in planes[first:end]]
+        padded = [padded_planes(s, d, most) for s, d in zip(stacks[first:end], depths, strict=True)]
+        source, z = (torch.from_numpy(np.stack(parts)) for parts in zip(*padded, strict=True))
+        return Batch(source, z, source[:, :1], torch.ones_like(source[:, :1], dtype=torch.bool))
+
+    for step in range(3):
+        whole = augmentation(part(0, 4), step)
+        for first, end in ((0, 2), (2, 4), (3, 4)):
+            shared = augmentation(part(first, end), step, first)
+            for index in range(end - first):
+                count = planes_of(shared.z_position)[index]
+                assert count == planes_of(whole.z_position)[first + index]
+                for name in ("source", "z_position"):
+                    one, all_ = getattr(shared, name)[index], getattr(whole, name)[first + index]
+                    torch.testing.assert_close(one[:count], all_[:count], rtol=0, atol=1e-6)
+                assert shared.target[index].equal(whole.target[first + index])
+                assert shared.presence[index].equal(whole.presence[first + index])

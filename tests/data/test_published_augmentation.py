@@ -105,3 +105,16 @@ def test_corruption_changes_half_of_the_batches_and_the_source_alone(name):
             assert (spreads > 0.05).all() if name == "noise_std" else (spreads < 1e-6).all()
             assert len(set(planes[:, 0, 0].tolist())) == 3
     assert 15 < sum(changed) < 45
+
+
+def test_crops_change_alike_however_the_batch_is_divided():
+    published = augmentation(gain_std=0.1, offset_std=0.1, noise_std=0.1)
+    given = crops()
+    given = given._replace(source=torch.rand(4, 3, 520, 520))
+    for step in range(3):
+        whole = published(given, step)
+        of_corners = whole.source.view(4, 4, 3, 250, 250)
+        for first in (0, 2):
+            part = Batch(*(values[first : first + 2] for values in given))
+            found = published(part, step, first).source.view(4, 2, 3, 250, 250)
+            assert torch.equal(found, of_corners[:, first : first + 2])

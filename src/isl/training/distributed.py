@@ -6,6 +6,8 @@ averaged over processes, so the loss of each is that of its share times the numb
 
 from __future__ import annotations
 
+import warnings
+
 import torch
 import torch.distributed as dist
 from lightning.fabric.plugins.environments.cluster_environment import ClusterEnvironment
@@ -89,11 +91,25 @@ def is_first_process(config: TrainConfig) -> bool:
     """
     if config.devices * config.nodes == 1:
         return True
-    for cluster in _CLUSTERS:
-        if cluster.detect():
-            return cluster().global_rank() == 0
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # Lightning warns itself where it starts
+        for cluster in _CLUSTERS:
+            if cluster.detect():
+                return _index_in(cluster) == 0
     alone = LightningEnvironment()
     return alone.node_rank() == 0 and alone.local_rank() == 0
+
+
+def _index_in(cluster: type[ClusterEnvironment]) -> int:
+    try:
+        return cluster().global_rank()
+    except RuntimeError as error:
+        raise ConfigError(f"devices and nodes: the cluster's job does not fit: {error}") from error
+
+
+def is_connection_error(error: RuntimeError) -> bool:
+    """Whether an error says that another process is gone."""
+    return process_count() > 1 and (isinstance(error, dist.DistError) or "peer" in str(error))
 
 
 def check_division(config: TrainConfig, patches_per_draw: int) -> None:

@@ -56,12 +56,13 @@ class _Normalized(torch.autograd.Function):
     def forward(
         ctx: Any, x: Tensor, weight: Tensor, bias: Tensor, eps: float
     ) -> tuple[Tensor, Tensor, Tensor]:
-        own_var, own_mean = torch.var_mean(x.float(), dim=(0, 2, 3), correction=0)
+        exact = x.to(torch.promote_types(x.dtype, torch.float32))
+        own_var, own_mean = torch.var_mean(exact, dim=(0, 2, 3), correction=0)
         means, variances = _of_all(torch.stack([own_mean, own_var])).unbind(1)
         mean = means.mean(0)
         var = (variances + (means - mean) ** 2).mean(0)
         inverse = torch.rsqrt(var + eps)
-        normal = (x.float() - _wide(mean)) * _wide(inverse)
+        normal = (exact - _wide(mean)) * _wide(inverse)
         ctx.save_for_backward(normal, weight, inverse)
         ctx.mark_non_differentiable(mean, var)
         return (normal * _wide(weight) + _wide(bias)).to(x.dtype), mean, var
@@ -69,7 +70,7 @@ class _Normalized(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, Tensor, Tensor, None]:
         normal, weight, inverse = ctx.saved_tensors
-        given = gradients[0].float()
+        given = gradients[0].to(normal.dtype)
         of_bias, of_weight = given.sum((0, 2, 3)), (given * normal).sum((0, 2, 3))
         means = _of_all(torch.stack([of_bias, of_weight])).mean(0) * given.shape[1] / given.numel()
         inner = given - _wide(means[0]) - normal * _wide(means[1])

@@ -16,7 +16,7 @@ from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 from lightning.pytorch.strategies import DDPStrategy, Strategy
 
 from isl.core.config import TrainConfig
-from isl.core.errors import ConfigError
+from isl.core.errors import ConfigError, IslError
 from isl.core.progress import ProgressCallback
 from isl.data.published_augmentation import build_augmentation
 from isl.training.callbacks import (
@@ -28,7 +28,7 @@ from isl.training.callbacks import (
     moving_average,
 )
 from isl.training.checkpoint import WholeCheckpoint
-from isl.training.distributed import check_division
+from isl.training.distributed import check_division, is_connection_error
 from isl.training.module import LabelingModule
 from isl.training.run_folder import RunFolder, explained
 from isl.training.sync_batch_norm import share_batch_norm, unshare_batch_norm
@@ -115,9 +115,21 @@ def fit(trainer: L.Trainer, module: LabelingModule, folder: RunFolder, resume: b
         except SystemExit as exit_:
             # Lightning turns an interruption into an exit; the caller decides what that means.
             raise exit_.__context__ or exit_ from None
+        except RuntimeError as error:
+            if is_connection_error(error):
+                raise _lost(error, folder) from error
+            raise
         finally:
             module.close()
         trainer.validate(module, verbose=False)
+
+
+def _lost(error: RuntimeError, folder: RunFolder) -> IslError:
+    hint = "go on with --resume" if folder.checkpoint.is_file() else "start again"
+    return IslError(
+        f"another process of this run ended, see what it says above or in its log, then {hint} "
+        f"({str(error).splitlines()[0]})"
+    )
 
 
 @contextmanager
