@@ -122,6 +122,7 @@ def test_the_same_call_goes_on_as_if_undisturbed(tmp_path, runs):
     ).encode()
 
 
+@pytest.mark.slow
 def test_a_search_finds_more_than_the_start(tmp_path, runs):
     found = search(tmp_path, trials=24)
     assert found.best.score > 0.48  # of 0.5, as one of two targets has no score
