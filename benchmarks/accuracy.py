@@ -2,6 +2,10 @@
 
     python benchmarks/accuracy.py well --minutes 20     columns 0-511 -> columns 576-767 of the well
     python benchmarks/accuracy.py flow --minutes 6      Experiment_2 -> Experiment_1
+    python benchmarks/accuracy.py joint --steps 150     all images together, and each by itself
+    python benchmarks/accuracy.py unseen --steps 150    each data set from a model of the others
+    python benchmarks/accuracy.py strips --steps 60     a new target from a strip of the well
+    python benchmarks/accuracy.py planes --minutes 20   stacks of other numbers of planes
 
 Images are looked for in $ISL_DATA or ../shared/data.  Any setting of a training run can be added as
 NAME=VALUE, for example learning_rate=0.003 or network.widths=[64,128].
@@ -20,6 +24,10 @@ from typing import Any
 import torch
 import yaml
 
+import accuracy_flow
+import accuracy_joint
+import accuracy_planes
+import accuracy_transfer
 import isl
 from isl.evaluation.evaluation import Evaluation
 
@@ -59,11 +67,29 @@ def evaluate_mean(predictions: Path, images: Path, region: str) -> Evaluation:
 def flow(folder: Path, settings: dict[str, Any]) -> dict[str, Evaluation]:
     """Train on one experiment of single cells, test on another with all cell-cycle phases."""
     images = DATA / "imaging_flow_cytometry"
-    roles = {"source": "Ch3", "targets": ("Ch4",)}
-    model = isl.train(
-        images / "Experiment_2", folder / "model.isl", holdout="none", **roles, **settings
-    )
+    model = accuracy_flow.flow(folder, images, settings)
     return {"model": isl.evaluate(model, images / "Experiment_1")}
+
+
+def planes(folder: Path, settings: dict[str, Any]) -> dict[str, Evaluation]:
+    """Train with planes left out, and compare with the model that ships."""
+    images = DATA / "isl2018" / "condition_B_well_A4"
+    given = {"plane_dropout": 0.5} | settings
+    model = isl.train(images, folder / "model.isl", holdout="columns:576-767", **given)
+    shipped = isl.load_model("demo-neurons")
+    accuracy_planes.planes(images, {"planes left out": model, "demo-neurons": shipped})
+    return {"model": isl.evaluate(model, images, region="columns:576-767")}
+
+
+def by_steps(case: str, folder: Path, settings: dict[str, Any], steps: int) -> None:
+    """Run a case whose budget is in steps, so that its parts can be compared."""
+    if case == "strips":
+        images = DATA / "isl2018" / "condition_B_well_A4"
+        accuracy_transfer.strips(folder, images, settings, steps)
+    else:
+        {"joint": accuracy_joint.joint, "unseen": accuracy_joint.unseen}[case](
+            folder, settings, steps
+        )
 
 
 def show(name: str, evaluation: Evaluation) -> None:
@@ -83,11 +109,16 @@ def show(name: str, evaluation: Evaluation) -> None:
             print("coverage", target, *(f"{100 * share:.1f} %" for share in shares))
 
 
+BY_TIME = {"well": well, "flow": flow, "planes": planes}
+BY_STEPS = ("joint", "unseen", "strips")
+
+
 def main() -> None:
     """Run one benchmark."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("case", choices=["well", "flow"])
+    parser.add_argument("case", choices=[*BY_TIME, *BY_STEPS])
     parser.add_argument("--minutes", type=float, default=20.0)
+    parser.add_argument("--steps", type=int, default=150)
     parser.add_argument("--keep", type=Path, help="folder for model, logs and predictions")
     parser.add_argument("settings", nargs="*", help="NAME=VALUE")
     arguments = parser.parse_intermixed_args()
@@ -99,14 +130,19 @@ def main() -> None:
     print(
         f"{platform.processor() or platform.machine()}, {torch.get_num_threads()} threads,", end=" "
     )
-    print(
-        f"torch {torch.__version__}, {time.strftime('%Y-%m-%d')}, {arguments.minutes:g} minutes",
-        settings,
+    amount = (
+        f"{arguments.minutes:g} minutes"
+        if arguments.case in BY_TIME
+        else f"{arguments.steps} steps"
     )
+    print(f"torch {torch.__version__}, {time.strftime('%Y-%m-%d')}, {amount}", settings)
     with tempfile.TemporaryDirectory() as temporary:
         folder = arguments.keep or Path(temporary)
         folder.mkdir(parents=True, exist_ok=True)
-        run = {"well": well, "flow": flow}[arguments.case]
+        if arguments.case in BY_STEPS:
+            by_steps(arguments.case, folder, settings, arguments.steps)
+            return
+        run = BY_TIME[arguments.case]
         if "max_steps" not in settings:
             settings["max_minutes"] = arguments.minutes
         for name, evaluation in run(folder, settings).items():

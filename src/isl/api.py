@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from isl.core.config import TrainConfig
+from isl.core.config import TrainConfig, merge_settings
 from isl.core.errors import ConfigError, DataError, IslError
 from isl.core.progress import ProgressCallback, silent
 from isl.io.fov import Fov
@@ -351,7 +351,7 @@ def _settings(
 
     given = {} if config is None else config.model_dump(exclude_unset=True)
     try:
-        return TrainConfig.model_validate({**of_data, **given, **settings})
+        return TrainConfig.model_validate(merge_settings(of_data, given, settings))
     except ValidationError as error:
         lines = (f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
         raise ConfigError("settings of the training run: " + "; ".join(lines)) from error

@@ -14,7 +14,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 
 from isl.cli.flags import split_names
-from isl.core.config import TrainConfig
+from isl.core.config import TrainConfig, merge_settings
 from isl.core.errors import ConfigError
 
 SETTINGS = Group(
@@ -80,7 +80,7 @@ def read_settings(
     from_file = {} if path is None else read_yaml(path)
     given = {name: _split(value) for name, value in (flags or {}).items()}
     try:
-        return TrainConfig.model_validate(_merge(_merge(of_data or {}, from_file), given))
+        return TrainConfig.model_validate(merge_settings(of_data or {}, from_file, given))
     except ValidationError as error:
         lines = [_explain(dict(e), path, given) for e in error.errors()]
         raise ConfigError("\n".join(lines)) from error
@@ -165,19 +165,7 @@ def _kind(value: Any) -> str:
     return "list" if isinstance(value, list) else "single value"
 
 
-def _merge(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
-    """Nested dictionaries in one, where those of ``above`` win; one budget replaces another."""
-    merged = dict(below)
-    if any(budget in above for budget in _BUDGETS):
-        merged = {name: value for name, value in merged.items() if name not in _BUDGETS}
-    for name, value in above.items():
-        nested = isinstance(value, Mapping) and isinstance(merged.get(name), Mapping)
-        merged[name] = _merge(merged[name], value) if nested else value
-    return merged
-
-
 _NONE = type(None)
-_BUDGETS = ("max_minutes", "max_steps", "max_epochs")
 
 
 def _explain(problem: dict[str, Any], path: Path | None, flags: Mapping[str, Any]) -> str:

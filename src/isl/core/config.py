@@ -6,7 +6,7 @@ Each field's docstring is its help on the command line and its description in YA
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
@@ -29,6 +29,9 @@ Normalization = Literal["standard", "published", "full-range"]
 Border = Literal["reflect", "valid"]
 """What stands at the border of a prediction; see `isl.inference.tiles`."""
 
+
+BUDGETS = ("max_minutes", "max_steps", "max_epochs")
+"""Settings that say when a run ends; at most one of them is given."""
 
 VoxelLength = Annotated[float, Field(gt=0)] | None
 """Side of a voxel in micrometres; None where it does not matter."""
@@ -203,7 +206,7 @@ class TrainConfig(Config):
 
     @model_validator(mode="after")
     def _at_most_one_budget(self) -> Self:
-        given = [n for n in ("max_minutes", "max_steps", "max_epochs") if getattr(self, n)]
+        given = [name for name in BUDGETS if getattr(self, name)]
         if len(given) > 1:
             raise ValueError(f"give one budget, not {' and '.join(given)}")
         return self
@@ -296,6 +299,24 @@ class TrainConfig(Config):
                 f"crop_px is {self.crop_px}, less than patch_px {self.patch_px}; make it larger"
             )
         return self
+
+
+def merge_settings(*layers: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings of several origins in one.
+
+    Parameters
+    ----------
+    *layers
+        Names and values, perhaps nested; a later one wins, and one budget replaces another.
+    """
+    merged: dict[str, Any] = {}
+    for layer in layers:
+        if any(budget in layer for budget in BUDGETS):
+            merged = {name: value for name, value in merged.items() if name not in BUDGETS}
+        for name, value in layer.items():
+            nested = isinstance(value, Mapping) and isinstance(merged.get(name), Mapping)
+            merged[name] = merge_settings(merged[name], value) if nested else value
+    return merged
 
 
 def _numbers(texts: Sequence[str], names: Sequence[str]) -> tuple[float, ...]:
