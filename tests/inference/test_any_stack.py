@@ -228,6 +228,25 @@ class TestPlanes:
         (written, _) = open_fovs(tmp_path / "p.zarr")
         np.testing.assert_allclose(written.read("DAPI", t=1)[0], found[0], rtol=1e-4, atol=1e-2)
 
+    @pytest.mark.parametrize("step_um", [None, 2.0])
+    def test_evaluation_places_planes_alike(self, model, rng, step_um):
+        source = model.card.source.model_copy(update={"depth_um": 8.0})
+        deep = Model(model.card.model_copy(update={"source": source}), model.network)
+        zyx = rng.random((4, 32, 32)).astype(np.float32)
+        um = VoxelSize(step_um, 0.3, 0.3)
+        expected = deep.predict(zyx, z_um=[2.0 * z for z in (0, 1, 3, 4)])["DAPI"]
+        fov = fov_from_arrays({"phase": zyx, "DAPI": expected}, voxel_size=um)
+        gap = replace(fov.channels[0], z_positions=(0.0, 1.0, 3.0, 4.0))
+        found = evaluate_model(deep, [replace(fov, channels=(gap, fov.channels[1]))])
+        assert found.score("DAPI", "pearson_r").value > 1 - 1e-6
+
+    def test_evaluation_leaves_blank_planes_out(self, model, rng):
+        zyx = rng.random((4, 32, 32)).astype(np.float32)
+        zyx[1] = np.nan
+        expected = model.predict(zyx)["DAPI"]
+        found = evaluate_model(model, [fov_from_arrays({"phase": zyx, "DAPI": expected})])
+        assert found.score("DAPI", "pearson_r").value > 1 - 1e-6
+
     def test_blank_planes_alone_are_refused(self, model):
         with pytest.raises(BlankImageError, match="the array: all source pixels in each plane"):
             model.predict(np.arange(3.0)[:, None, None] * np.ones((3, 8, 8)))
