@@ -102,6 +102,33 @@ def test_targets_weigh_by_their_scores(power, ratio):
     assert (hard / easy).item() == pytest.approx(ratio / 3, rel=0.02)
 
 
+@pytest.mark.parametrize("power", [0.0, 1.5])
+def test_an_absent_target_does_not_make_others_weigh_more(power):
+    raw, target, presence = parts()
+
+    class Network:
+        def distribution(self, source, z_position):
+            return SplitLogistic.from_raw(raw, 2)
+
+    def gradient(presence, weights):
+        raw.grad = None
+        config = TrainConfig(difficulty_power=power)
+        batch = Batch(torch.zeros(2, 1, 8, 8), torch.zeros(2, 1), target, presence)
+        loss = batch_loss(Network(), batch, config, weights)
+        loss.backward()
+        return loss.item(), raw.grad[:, :3].clone()
+
+    alone = presence.clone()
+    alone[:, 1] = False
+    loss, of_first = gradient(alone, (1.0, 3.0))
+    whole, of_first_alone = gradient(alone, (1.0, 1e-9))
+    assert loss == pytest.approx(whole / 4)
+    torch.testing.assert_close(of_first, of_first_alone / 4)
+    if not power:  # exactly as much as beside the other
+        torch.testing.assert_close(of_first, gradient(presence, (1.0, 3.0))[1])
+    assert gradient(torch.zeros_like(presence), (1.0, 3.0))[0] == 0.0
+
+
 def test_weights_are_names_and_numbers():
     config = TrainConfig(target_weights=["B=4", "A=B=.5"])
     assert config.weights_of(["A", "B", "A=B"]) == (1.0, 4.0, 0.5)
