@@ -11,7 +11,7 @@ from isl.models.build import build_labeling_network
 from isl.training.budget import Budget
 from isl.training.callbacks import NEVER, ReportProgress, ValidateOnTime
 from isl.training.module import LabelingModule
-from isl.training.trainer import _quiet_lightning
+from isl.training.trainer import _note_waiting, _quiet_lightning
 
 SIDE = 16
 
@@ -73,6 +73,16 @@ def test_a_slow_sampler_makes_steps_wait_and_a_quick_one_does_not():
     threaded = fit(build(Sampler(0.0), loader_threads=2))
     assert 0.0 <= threaded.wait_share < 0.5
     assert build(Sampler()).wait_share == 0.0
+
+
+@pytest.mark.parametrize(("minutes", "said"), [(2.0, True), (0.1, False)])
+def test_a_long_run_that_waits_says_what_may_help(caplog, minutes, said):
+    module = build(Sampler(), loader_threads=3)
+    module.seconds_before = 60 * minutes
+    module._waiting.add(1.0, 3.0)
+    _note_waiting(Trainer(accelerator="cpu", logger=False), module)
+    assert ("waited for data 25 %" in caplog.text) is said
+    assert ("--loader-threads (now 3)" in caplog.text) is said
 
 
 def test_threads_change_nothing_but_the_time():

@@ -70,3 +70,12 @@ def test_a_full_disk_is_explained(folder):
         raise full
     with pytest.raises(DataError), explained(folder):
         raise DataError("other errors pass")
+
+
+def test_a_run_may_go_on_on_another_machine(tmp_path):
+    folder = RunFolder.of(tmp_path / "m.isl")
+    prepare_folder(folder, TrainConfig(), resume=False)
+    other = TrainConfig(devices=2, nodes=2, loader_threads=5, accelerator="cpu", cache_gb=1.0)
+    prepare_folder(folder, other, resume=True)
+    with pytest.raises(ConfigError, match="seed 0"):
+        prepare_folder(folder, TrainConfig(seed=1), resume=True)

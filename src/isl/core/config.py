@@ -134,7 +134,7 @@ class TrainConfig(Config):
     """Share of patches that are blurred."""
     plane_dropout: Fraction = 0.0
     """Share of patches of which planes are left out at random, so that the model knows stacks of
-    fewer planes, down to one."""
+    fewer planes, down to one. The network isl2018 is trained without."""
 
     learning_rate: Annotated[float, Field(gt=0)] = 1.5e-3
     """Peak learning rate of AdamW; warmed up, then lowered along a cosine."""
@@ -189,7 +189,8 @@ class TrainConfig(Config):
     accelerator: str = "auto"
     """Lightning accelerator: auto, cpu, gpu, mps."""
     devices: Positive = 1
-    """Number of devices of each node; batches are divided among them."""
+    """Number of devices of each node; batches are divided among them, so that the result is that
+    of one device. Each reads the images for itself."""
     nodes: Positive = 1
     """Number of nodes."""
     precision: Literal["32-true", "bf16-mixed", "16-mixed"] = "32-true"

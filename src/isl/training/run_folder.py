@@ -14,6 +14,8 @@ from isl.core.config import TrainConfig
 from isl.core.errors import ConfigError, IslError, OutputError
 from isl.io.staging import RUN_MARKER
 
+_OF_THE_MACHINE = ("cache_gb", "accelerator", "devices", "nodes", "loader_threads")
+
 
 @dataclass(frozen=True)
 class RunFolder:
@@ -92,7 +94,7 @@ def prepare_folder(folder: RunFolder, config: TrainConfig, resume: bool) -> None
 
 def _may_change(setting: str) -> bool:
     """Whether a resumed run may differ in this setting."""
-    return setting.startswith(("max_", "validate_")) or setting in ("cache_gb", "accelerator")
+    return setting.startswith(("max_", "validate_")) or setting in _OF_THE_MACHINE
 
 
 @contextmanager

@@ -35,6 +35,9 @@ from isl.training.sync_batch_norm import share_batch_norm, unshare_batch_norm
 
 logger = logging.getLogger(__name__)
 
+MOST_WAITING = 0.05
+"""Share of the time of steps that they may wait for data before it is worth a word."""
+
 
 def build_trainer(
     module: LabelingModule,
@@ -121,7 +124,21 @@ def fit(trainer: L.Trainer, module: LabelingModule, folder: RunFolder, resume: b
             raise
         finally:
             module.close()
+        _note_waiting(trainer, module)
         trainer.validate(module, verbose=False)
+
+
+def _note_waiting(trainer: L.Trainer, module: LabelingModule) -> None:
+    """Say what to do where the steps of a run waited long for data."""
+    logger.info("steps waited for data %.1f %% of the time", 100 * module.wait_share)
+    if module.wait_share > MOST_WAITING and trainer.is_global_zero and module.seconds > 60.0:
+        logger.warning(
+            "training steps waited for data %.0f %% of the time; more --loader-threads (now %d) or "
+            "--cache-gb (now %g) may help",
+            100 * module.wait_share,
+            module.config.loader_threads,
+            module.config.cache_gb,
+        )
 
 
 def _lost(error: RuntimeError, folder: RunFolder) -> IslError:
