@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from isl.evaluation.bootstrap import CONFIDENCE, Interval
 from isl.evaluation.scores import FloatArray, moments, r_from_moments
 
-SHIFTS = 200
+SHIFTS = 100
 _LEAST_SHIFT = 0.25
 
 

@@ -19,7 +19,7 @@ from isl.data.normalization import project
 from isl.data.samples import OnBad
 from isl.data.splits import Split, split_datasets
 from isl.evaluation.bootstrap import BLOCK_PX, Interval
-from isl.evaluation.chance import chance_level
+from isl.evaluation.chance import SHIFTS, chance_level
 from isl.evaluation.evaluate import evaluate_model
 from isl.evaluation.evaluation import Evaluation
 from isl.inference.model import Model
@@ -128,8 +128,8 @@ class Answers:
 _METHOD = (
     "A network was trained for a short time and scored on the held-out part. The interval of r is "
     f"a 95 % bootstrap over blocks of {BLOCK_PX} x {BLOCK_PX} pixels and over fields. Chance is "
-    "the r of the same prediction moved elsewhere in the image, 200 times. A target that was not "
-    "predicted may still be with more data or a longer budget (isl learning-curve tells)."
+    f"the r of the same prediction moved elsewhere in the image, {SHIFTS} times. A target that "
+    "was not predicted may still be with more data or a longer budget (isl learning-curve tells)."
 )
 
 

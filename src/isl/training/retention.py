@@ -34,9 +34,14 @@ class Memory:
         Names of the targets of the run.
     kept
         Names of those whose heads, and with them whose units, are taken over.
+    weight
+        Weight in the loss.
     """
 
-    def __init__(self, old: Model, targets: Sequence[str], kept: Sequence[str]) -> None:
+    def __init__(
+        self, old: Model, targets: Sequence[str], kept: Sequence[str], weight: float = 1.0
+    ) -> None:
+        self._weight = weight
         self._network = copy.deepcopy(old.network).eval().requires_grad_(False)
         self._new = [targets.index(name) for name in kept]
         self._old = [old.card.target_names.index(name) for name in kept]
@@ -46,7 +51,7 @@ class Memory:
         return self
 
     def loss(self, prediction: Distribution, batch: Batch) -> Tensor:
-        """Distance from what the old network says of the same patches, where they lack a target.
+        """Weighted distance from what the old network says of patches, where they lack a target.
 
         Parameters
         ----------
@@ -66,11 +71,9 @@ class Memory:
         with torch.no_grad():
             said = recall(self._network, batch)
         new, old = self._new, self._old
-        return retention_loss(
-            prediction.map(lambda part: part[..., new, :, :]),
-            said.map(lambda part: part[..., old, :, :]),
-            absent,
-        )
+        of_prediction = prediction.map(lambda part: part[..., new, :, :])
+        of_old = said.map(lambda part: part[..., old, :, :])
+        return self._weight * retention_loss(of_prediction, of_old, absent)
 
 
 def recall(network: LabelingNetwork, batch: Batch) -> Distribution:

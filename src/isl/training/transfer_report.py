@@ -97,8 +97,9 @@ def read_report(path: Path) -> TransferReport:
     """Read what `TransferReport.write` wrote."""
     found = json.loads(path.read_text("utf-8"))
     nan = float("nan")
+    figures = ("agreement", "difference", "r_before", "r_after")
     changes = (
-        TargetChange(**{k: nan if v is None else v for k, v in change.items()})
+        TargetChange(change["target"], *(nan if change[f] is None else change[f] for f in figures))
         for change in found["targets"]
     )
     return TransferReport(tuple(changes), found["boxes"], found["part"], tuple(found["given_up"]))
