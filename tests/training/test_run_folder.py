@@ -3,7 +3,7 @@ import errno
 import pytest
 
 from isl.core.config import TrainConfig
-from isl.core.errors import DataError, OutputError
+from isl.core.errors import ConfigError, DataError, OutputError
 from isl.training.run_folder import (
     RunFolder,
     check_output,
