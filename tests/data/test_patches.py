@@ -258,6 +258,15 @@ def test_blank_target_of_a_field_counts_as_not_acquired(caplog):
     assert "all pixels of target 'DAPI' are 3: it counts as not acquired" in caplog.text
 
 
+def test_blank_planes_are_left_out_with_their_depths(caplog):
+    phase = RNG.integers(1, 1000, (5, 64, 96)).astype(np.uint16)
+    phase[1] = 7
+    sample = load([field(phase=phase)])[0]
+    assert np.array_equal(sample.source, phase[[0, 2, 3, 4]])
+    assert sample.depths.tolist() == [0.0, 0.5, 0.75, 1.0]
+    assert "left out planes 1 of the source" in caplog.text
+
+
 def test_nothing_left_is_an_error():
     with pytest.raises(DataError, match="no field can be used"):
         load([field(DAPI=np.zeros((64, 96)), without=("MAP2",))], on_bad=lambda name, error: None)

@@ -32,7 +32,7 @@ _COMMANDS = (
     ("train", JOB, "Learn to predict fluorescence from pairs of images."),
     ("predict", JOB, "Predict the fluorescence of new z-stacks with a trained model."),
     ("evaluate", JOB, "Say in a report how good predictions are."),
-    ("cross-validate", LOOK, "Train and score a model for each part of the data, held out in turn."),
+    ("cross-validate", LOOK, "Train and score a model for each part held out in turn."),
     ("learning-curve", LOOK, "Estimate what more training data would bring."),
     ("predictable", LOOK, "Find out in minutes whether targets can be predicted at all."),
     ("tune", JOB, "Search the settings that give the best held-out scores."),

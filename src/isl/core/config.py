@@ -82,12 +82,15 @@ class TrainConfig(Config):
     weighs it in the loss by how seldom it is drawn; 0 draws pixels as they are."""
 
     holdout: str | None = None
-    """What is kept back from training: columns:576-767, rows:0-99, wells:B/03,B/04, fovs:NAME,NAME
-    or none. By default one in five wells or fields, or the last quarter of a single field."""
+    """What is kept back from training: columns:576-767, rows:0-99, share:0.2, none, names after
+    wells: fovs: plates: conditions: donors: or datasets:, or a rule for each data set, such as
+    neurons[columns:576-767]; flow[wells:B/03]. By default one in five wells or fields, or the last
+    quarter of a single field."""
     holdout_margin_px: Annotated[int, Field(ge=0)] = 64
     """Pixels on either side of a held-out region that are not trained on either."""
     check_leaks: bool = True
-    """Refuse to train where a field, or a shifted or cropped copy of it, is on both sides."""
+    """Refuse to train where a field, a shifted or cropped copy of it, or an overlapping neighbour
+    is on both sides."""
 
     max_minutes: Annotated[float, Field(gt=0)] | None = None
     """Budget in minutes; 20 where no budget is given."""

@@ -5,7 +5,7 @@
     IslError
     ├── ConfigError        (ValueError)   a setting or a combination of settings makes no sense
     ├── DataError          (ValueError)   images that cannot be used as they are
-    │   ├── MissingPlaneError             a z-stack has a gap
+    │   ├── MissingPlaneError             a time point lacks a plane that others have
     │   ├── DuplicateImageError           two files claim the same plane, channel and time
     │   ├── ImageSizeError                images of one field differ in size
     │   ├── BlankImageError               NaN, infinite or constant pixels where an image is needed
@@ -37,7 +37,7 @@ class DataError(IslError, ValueError):
 
 
 class MissingPlaneError(DataError):
-    """A z-stack has a gap."""
+    """A time point lacks a plane that others have."""
 
 
 class DuplicateImageError(DataError):

@@ -24,6 +24,7 @@ from isl.data.normalization import (
     measure_source_array,
     project,
     target_normalizer,
+    usable_planes,
 )
 from isl.data.splits import Split
 from isl.io.fov import Fov
@@ -180,6 +181,11 @@ def _load_fov(
     for t in range(fov.size_t):
         what = f"{fov.path}: field {fov.name}, time point {t}"
         source = fov.read(roles.source, t=t)
+        usable = usable_planes(source, f"{what}, channel '{roles.source}'")
+        if not usable.all():
+            blank = ", ".join(map(str, np.flatnonzero(~usable)))
+            logger.warning("%s: left out planes %s of the source, which are blank", what, blank)
+            source = source[usable]
         targets = _read_targets(fov, roles.targets, t, projection, what)
         normalizer = measure_source_array(source, f"{what}, channel '{roles.source}'", recipe)
         samples.append(
@@ -191,7 +197,7 @@ def _load_fov(
                 targets=tuple(None if image is None else cache.keep(image) for image in targets),
                 train=part.train,
                 heldout=part.heldout,
-                depths=depths,
+                depths=depths[usable],
                 dataset=fov.dataset or "",
             )
         )
