@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -6,7 +8,13 @@ from isl.core.axes import Box
 from isl.data.depths import plane_depths
 from isl.data.normalization import SourceNormalizer, TargetNormalizer
 from isl.data.samples import Sample
-from isl.training.heldout import LARGEST_PX, MOST_BOXES, RunningPearson, heldout_batches
+from isl.training.heldout import (
+    LARGEST_PX,
+    MOST_BOXES,
+    HeldoutScores,
+    RunningPearson,
+    heldout_boxes,
+)
 
 BOX = Box(0, 40, 70, 90)
 
@@ -38,7 +46,7 @@ class Losing:
 
 
 def batches(samples, network=Sharp):
-    return list(heldout_batches(samples, network()))
+    return [box.batch for box in heldout_boxes(samples, network())]
 
 
 def test_box_comes_with_its_surroundings_but_counts_alone():
@@ -94,3 +102,26 @@ def test_constant_prediction_has_no_correlation(value):
     truth = torch.rand(1, 1, 40, 40)
     running.add(torch.full_like(truth, value), truth, torch.ones_like(truth, dtype=torch.bool))
     assert running.value()[0] != running.value()[0]
+
+
+def test_each_dataset_gets_its_boxes():
+    many = [replace(sample(), dataset="many") for _ in range(40)]
+    few = [replace(sample(), dataset="few")]
+    found = [box.dataset for box in heldout_boxes([*many, *few], Sharp())]
+    assert found.count("few") == 1
+    assert 1 < found.count("many") <= MOST_BOXES // 2
+
+
+def test_scores_are_means_over_the_datasets_that_have_the_target():
+    rng = torch.Generator().manual_seed(0)
+    truth = torch.randn(1, 2, 30, 30, generator=rng)
+    here = torch.ones(1, 2, 30, 30, dtype=torch.bool)
+    one_only = here.clone()
+    one_only[:, 1] = False
+    scores = HeldoutScores(2)
+    scores.add("a", truth, truth, here)
+    scores.add("b", -truth, truth, one_only)
+    assert scores.value() == pytest.approx([0.0, 1.0])
+    assert scores.of_datasets()["b"][0] == pytest.approx(-1.0)
+    assert np.isnan(scores.of_datasets()["b"][1])
+    assert np.isnan(HeldoutScores(2).value()).all()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -19,16 +20,27 @@ LARGEST_PX = 1024
 _ROUNDING = 1e-6
 
 
-def heldout_batches(samples: Sequence[Sample], network: LabelingNetwork) -> Iterator[Batch]:
+class HeldoutBox(NamedTuple):
+    """A box to score, and the data set that it is of."""
+
+    dataset: str
+    batch: Batch
+
+
+def heldout_boxes(samples: Sequence[Sample], network: LabelingNetwork) -> Iterator[HeldoutBox]:
     """Cut the held-out boxes, with as much of their surroundings as the network sees.
 
-    At most 16 boxes of at most 1024 x 1024 pixels, evenly spread over the samples: enough to watch
-    a run without slowing it down.  Presence is False outside of the boxes; sources are larger than
-    targets where the network loses a border.
+    At most 16 boxes of at most 1024 x 1024 pixels, as many of each data set and evenly spread over
+    its samples: enough to watch a run without slowing it down.  Presence is False outside of the
+    boxes; sources are larger than targets where the network loses a border.
     """
     places = [(s, box) for s in samples if s.has_targets for box in s.heldout if box.size]
-    for sample, box in places[:: max(1, -(-len(places) // MOST_BOXES))]:
-        yield _cut(sample, _shortened(box), network)
+    datasets = dict.fromkeys(sample.dataset for sample, _ in places)
+    for name in datasets:
+        own = [place for place in places if place[0].dataset == name]
+        most = max(1, MOST_BOXES // len(datasets))
+        for sample, box in own[:: -(-len(own) // most)]:
+            yield HeldoutBox(name, _cut(sample, _shortened(box), network))
 
 
 def _shortened(box: Box) -> Box:
@@ -74,3 +86,33 @@ class RunningPearson:
         # What is left of the variance of a constant is rounding, of either sign.
         correlation = torch.where(variances > 0, covariance / variances.sqrt(), torch.nan)
         return [float(r) if abs(r) <= 1.0 + _ROUNDING else float("nan") for r in correlation]
+
+
+class HeldoutScores:
+    """Correlation of each target on the held-out part, of each data set and their mean.
+
+    Parameters
+    ----------
+    targets
+        Number of targets.
+    """
+
+    def __init__(self, targets: int) -> None:
+        self._targets = targets
+        self._of_dataset: dict[str, RunningPearson] = {}
+
+    def add(self, dataset: str, prediction: Tensor, target: Tensor, presence: Tensor) -> None:
+        """Add pixels (B, C, Y, X) of a data set; only acquired ones count."""
+        scores = self._of_dataset.setdefault(dataset, RunningPearson(self._targets))
+        scores.add(prediction, target, presence)
+
+    def of_datasets(self) -> dict[str, list[float]]:
+        """Correlation of each target by data set; NaN where it was acquired nowhere."""
+        return {name: scores.value() for name, scores in self._of_dataset.items()}
+
+    def value(self) -> list[float]:
+        """Mean correlation of each target over the data sets that have it; NaN where none does."""
+        columns = zip(*self.of_datasets().values(), strict=True)
+        known = [[r for r in column if r == r] for column in columns]
+        means = [sum(column) / len(column) if column else float("nan") for column in known]
+        return means or [float("nan")] * self._targets

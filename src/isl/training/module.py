@@ -21,7 +21,7 @@ from isl.models.labeling import LabelingNetwork
 from isl.training.batch_norm import refresh_batch_norm
 from isl.training.budget import Budget, learning_rate_factor
 from isl.training.distributed import from_first, own_share, process_count, process_index, total
-from isl.training.heldout import RunningPearson
+from isl.training.heldout import HeldoutBox, HeldoutScores
 from isl.training.loss import batch_loss, heldout_loss, predict_batch
 
 
@@ -54,7 +54,7 @@ class LabelingModule(L.LightningModule):
     sampler
         Draws the patches.
     heldout
-        Batches of the held-out part; may be empty.
+        Boxes of the held-out part; may be empty.
     target_names
         For the logs.
 
@@ -76,7 +76,7 @@ class LabelingModule(L.LightningModule):
         config: TrainConfig,
         budget: Budget,
         sampler: PatchSampler,
-        heldout: Sequence[Batch],
+        heldout: Sequence[HeldoutBox],
         target_names: Sequence[str],
     ) -> None:
         super().__init__()
@@ -93,7 +93,7 @@ class LabelingModule(L.LightningModule):
         asked = config.weights_of(self._target_names)
         self.weights = [w * r for w, r in zip(asked, sampler.target_weights, strict=True)]
         self._started = time.monotonic()
-        self._pearson = RunningPearson(len(self._target_names))
+        self._scores = HeldoutScores(len(self._target_names))
         self._batches: Prefetcher[Batch] | None = None
         self._waiting = WaitShare()
         self._step_started = self._started
@@ -156,7 +156,7 @@ class LabelingModule(L.LightningModule):
         """Forget the scores of the last time; bring batch norm up to date where asked to."""
         if self.config.batch_norm_batches:
             refresh_batch_norm(self.network, self._unseen_batches())
-        self._pearson = RunningPearson(len(self._target_names))
+        self._scores = HeldoutScores(len(self._target_names))
 
     def _unseen_batches(self) -> Iterator[Batch]:
         """Batches as those of the steps to come."""
@@ -167,15 +167,20 @@ class LabelingModule(L.LightningModule):
     def validation_step(self, batch: Batch, batch_idx: int) -> dict[str, Distribution]:
         """Score one held-out box."""
         prediction = predict_batch(self.network, batch)
-        self._pearson.add(prediction.median, batch.target, batch.presence)
+        dataset = self._heldout[batch_idx].dataset
+        self._scores.add(dataset, prediction.median, batch.target, batch.presence)
         loss = heldout_loss(prediction, batch.target, batch.presence, self.config)
         self.log("heldout/loss", loss, batch_size=1)
         return {"prediction": prediction}
 
     def on_validation_epoch_end(self) -> None:
-        """Log the correlation of each target."""
-        self.scores = dict(zip(self._target_names, self._pearson.value(), strict=True))
+        """Log the correlation of each target, and of each data set where there are several."""
+        self.scores = dict(zip(self._target_names, self._scores.value(), strict=True))
         self.log_dict({f"heldout/r/{name}": r for name, r in self.scores.items()})
+        of_datasets = self._scores.of_datasets()
+        for dataset, values in of_datasets.items() if len(of_datasets) > 1 else ():
+            named = zip(self._target_names, values, strict=True)
+            self.log_dict({f"heldout/r/{dataset}/{name}": r for name, r in named if r == r})
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         """AdamW; biases and norms are not decayed."""
@@ -216,7 +221,7 @@ class LabelingModule(L.LightningModule):
 
     def val_dataloader(self) -> DataLoader[Batch]:
         """The held-out boxes."""
-        return DataLoader(self._heldout, batch_size=None)  # type: ignore[arg-type]
+        return DataLoader([box.batch for box in self._heldout], batch_size=None)  # type: ignore[arg-type]
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Keep the time spent."""

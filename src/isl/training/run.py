@@ -24,7 +24,7 @@ from isl.models.build import build_labeling_network
 from isl.training.budget import Budget
 from isl.training.card import make_card
 from isl.training.distributed import is_first_process
-from isl.training.heldout import heldout_batches
+from isl.training.heldout import heldout_boxes
 from isl.training.module import LabelingModule
 from isl.training.plan import TrainingPlan, make_plan
 from isl.training.prepare import TrainingData, prepare
@@ -144,7 +144,7 @@ def _build_module(data: TrainingData, config: TrainConfig) -> LabelingModule:
     )
     if not sampler.pixels:
         raise ConfigError("no target was acquired in the training part; hold out less")
-    heldout = heldout_batches(samples, network)
+    heldout = heldout_boxes(samples, network)
     budget = Budget.of(config, sampler.pixels)
     return LabelingModule(network, config, budget, sampler, tuple(heldout), targets)
 
