@@ -38,7 +38,8 @@ def tune(
     Parameters
     ----------
     data
-        Image files, folders, plates or tables of files.
+        Image files, folders, plates or tables of files, or a YAML file that lists several data
+        sets.
     output
         Folder of the search: report.md, best.isl, best.yaml (for isl train --config), trials.csv.
     hours
@@ -58,11 +59,12 @@ def tune(
     config
         YAML file with settings that hold for all trials; flags win over it.
     """
-    from isl.api import open_data
+    from isl.api import open_data, settings_of_data
     from isl.core.extras import require
 
     require("optuna", "tune", "isl tune")
-    checked = _with_trial_minutes(read_settings(config, settings), trial_minutes)
+    given = read_settings(config, settings, settings_of_data(data))
+    checked = _with_trial_minutes(given, trial_minutes)
     ranges = None if search is None else _read_search(search)
     bad = BadFields()
     fovs = open_data(data, pattern=pattern, on_bad=bad)

@@ -254,7 +254,7 @@ def _draw(search: Search, shares: Mapping[str, float]) -> Any:
 
     figure = Figure(figsize=(10, 4), layout="constrained")
     FigureCanvasAgg(figure)
-    left, right = figure.subplots(1, 2)
+    left, *rest = figure.subplots(1, 2 if shares else 1, squeeze=False)[0]
     for state, color in (("complete", "C0"), ("pruned", "0.7")):
         numbers, scores = _points(search, state)
         left.scatter(numbers, scores, c=color, label=state)
@@ -264,8 +264,9 @@ def _draw(search: Search, shares: Mapping[str, float]) -> Any:
     left.set(xlabel="trial", ylabel="mean held-out r", title="Scores")
     left.legend()
     names = list(shares)[::-1]
-    right.barh(names, [shares[name] for name in names])
-    right.set(xlabel="share", title="Importance" if shares else "Importance: too few trials")
+    for right in rest:
+        right.barh(names, [shares[name] for name in names])
+        right.set(xlabel="share", title="Importance")
     return figure
 
 
