@@ -8,7 +8,9 @@ import pytest
 from scipy.ndimage import gaussian_filter
 
 import isl
+from isl.api import open_data
 from isl.cli.settings import read_settings
+from isl.data.dataset_config import read_datasets
 
 RECIPES = Path(__file__).parent.parent / "recipes"
 SIDE = 256
@@ -70,7 +72,28 @@ def all_conditions(published, tmp_path_factory):
 
 @pytest.mark.parametrize("recipe", sorted(path.name for path in RECIPES.glob("*.yaml")))
 def test_recipe_is_understood(recipe):
-    read_settings(RECIPES / recipe)
+    if "\ndatasets:\n" in (RECIPES / recipe).read_text():
+        read_settings(None, of_data=read_datasets(RECIPES / recipe).settings())
+    else:
+        read_settings(RECIPES / recipe)
+
+
+@pytest.mark.data
+def test_all_real_images_are_opened_as_the_recipe_says(data_dir):
+    if data_dir != (RECIPES.parent / "../shared/data").resolve():
+        pytest.skip("the recipe looks for the images in ../shared/data, not in $ISL_DATA")
+    fovs = open_data(RECIPES / "real_images.yaml")
+    names = {fov.dataset: set(fov.channel_names) - {"TRANSMISSION"} for fov in fovs}
+    assert names == {
+        "neurons": {"DNA", "MAP2", "NFH"},
+        "flow": {"DNA"},
+        "bacteria": {"DNA", "MEMBRANE"},
+        "yeast": {"CDC"},
+        "blood": {"DNA"},
+    }
+    bacteria = next(fov for fov in fovs if fov.dataset == "bacteria")
+    missing = np.isnan(bacteria.read("DNA")[0])
+    assert 0.05 < missing.mean() < 0.2
 
 
 def test_published_recipes_say_what_was_published():

@@ -201,6 +201,15 @@ def test_fields_of_quite_another_magnification_are_refused(tmp_path):
         train(fovs, TrainConfig(**TINY), tmp_path / "m.isl")
 
 
+def test_resuming_after_the_last_step_changes_nothing(tmp_path):
+    settings = TrainConfig(**(TINY | {"max_steps": 4, "validate_steps": 2}))
+    first = train([field()], settings, tmp_path / "m.isl")
+    (tmp_path / "m.isl").unlink()
+    again = train([field()], settings, tmp_path / "m.isl", resume=True)
+    assert same(first, again)
+    assert again.card.provenance.steps == 4
+
+
 def test_depth_of_the_stacks_is_kept_with_the_model(tmp_path):
     fov = field(voxel_size=VoxelSize(1.5, 0.3, 0.3))
     model = train([fov], TrainConfig(**(TINY | {"max_steps": 1})), tmp_path / "m.isl")

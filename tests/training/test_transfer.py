@@ -11,7 +11,7 @@ from isl.core.errors import ConfigError
 from isl.core.networks import ConvNeXtConfig, UNetConfig
 from isl.data.normalization import TargetNormalizer
 from isl.data.patches import Batch
-from isl.inference.model_card import TargetCard
+from isl.inference.model_card import TargetCard, TrainedField
 from isl.io.roles import Roles
 from isl.training.callbacks import moving_average
 from isl.training.loss import predict_batch
@@ -20,7 +20,7 @@ from isl.training.transfer import (
     build_optimizer,
     freeze,
     hold_still,
-    keep_display,
+    inherit,
     kept_units,
     parameter_groups,
     transfer_targets,
@@ -101,15 +101,22 @@ def test_targets_that_were_not_seen_keep_colour_and_display_range():
         TargetCard(name="A", offset=0, scale=1, color="FF0000", window=(1, 9), projection="mean")
     )
 
+    before.card.trained_on = (TrainedField(name="f", path="a"), TrainedField(name="g", path="a"))
+
     class Card(Cards):
+        trained_on = (TrainedField(name="g", path="a"), TrainedField(name="h", path="b"))
+
         def model_copy(self, update):
-            return update["targets"]
+            return update
 
     seen = TargetCard(name="C", offset=0, scale=1, window=(2, 3))
     card = Card(TargetCard(name="A", offset=0, scale=1), seen)
-    a, c = keep_display(card, before)
+    found = inherit(card, before)
+    a, c = found["targets"]
     assert (a.color, a.window, a.projection) == ("FF0000", (1, 9), "mean")
     assert c == seen
+    assert [field.name for field in found["trained_on"]] == ["g", "h", "f"]
+    assert inherit(card, None) is card
 
 
 @pytest.mark.parametrize("kind", [DEFAULT, UNET, CONVNEXT])

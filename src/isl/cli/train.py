@@ -113,6 +113,7 @@ def resume_hint(output: Path) -> Iterator[None]:
 def closing_lines(model: Model, output: Path, data: Path) -> str:
     """Say how good the model is, where everything is, and what to type next."""
     from isl.training.run_folder import RunFolder
+    from isl.training.transfer_report import read_report
 
     scores = model.card.scores or {}
     held_out = ", ".join(f"{name} {value:.3f}" for name, value in scores.items())
@@ -122,5 +123,7 @@ def closing_lines(model: Model, output: Path, data: Path) -> str:
         lines.insert(0, f"Pearson r on the held-out part ({model.card.holdout}): {held_out}")
     elif model.card.holdout != "none":
         lines.insert(0, f"no scores: no target was there to compare with in {model.card.holdout}")
+    if RunFolder.of(output).transfer.is_file():
+        lines = [*read_report(RunFolder.of(output).transfer).lines(), *lines]
     lines.append(f"next: isl predict {output} {data} -o predictions.zarr")
     return "\n".join(lines)

@@ -22,11 +22,12 @@ def refresh_batch_norm(network: LabelingNetwork, batches: Iterable[Batch]) -> No
     Parameters
     ----------
     network
-        Changed in place; in the mode it was in afterwards.
+        Changed in place, but for norms that are frozen; in the mode it was in afterwards.
     batches
         Batches of training patches.
     """
     norms = [module for module in network.modules() if isinstance(module, _BatchNorm)]
+    norms = [norm for norm in norms if all(p.requires_grad for p in norm.parameters())]
     momenta = [norm.momentum for norm in norms]
     for norm in norms:
         norm.reset_running_stats()

@@ -74,7 +74,7 @@ def make_card(data: TrainingData, module: LabelingModule, config: TrainConfig) -
             version=isl.__version__,
             date=datetime.now(UTC).isoformat(timespec="seconds"),
             torch=torch.__version__,
-            steps=module.trainer.global_step,
+            steps=module.steps,
             minutes=round(module.seconds / 60.0, 2),
             seed=config.seed,
         ),

@@ -16,10 +16,15 @@ from isl.models.distribution import Distribution
 from isl.models.isl2018.labeling import Isl2018Labeling
 from isl.models.labeling import LabelingNetwork
 from isl.training.distributed import process_count, total
+from isl.training.retention import Memory, as_distribution
 
 
 def batch_loss(
-    network: LabelingNetwork, batch: Batch, config: TrainConfig, weights: Sequence[float] = ()
+    network: LabelingNetwork,
+    batch: Batch,
+    config: TrainConfig,
+    weights: Sequence[float] = (),
+    memory: Memory | None = None,
 ) -> Tensor:
     """Loss of a network on a batch.
 
@@ -34,9 +39,11 @@ def batch_loss(
     weights
         Further weights of the targets; all alike where not given.  A target that is absent leaves
         its share empty, and does not make the others weigh more.
+    memory
+        What the model to start from says where its targets were not acquired.
     """
     if isinstance(network, Isl2018Labeling):
-        return published_loss(network, batch)
+        return published_loss(network, batch, memory)
     prediction = predict_batch(network, batch)
     sums, own_pixels = _sums(prediction, batch.target, batch.presence, config)
     asked = torch.tensor(weights or [1.0] * len(sums)).to(sums)
@@ -46,7 +53,8 @@ def batch_loss(
     # images by heart while the hard one is still learned.
     weight = asked * whole.abs() ** config.difficulty_power * (pixels > 0)
     present = (asked * (pixels > 0)).sum() / asked.sum()
-    return process_count() * present * (weight * scores).sum() / weight.sum().clamp(min=1e-12)
+    loss = process_count() * present * (weight * scores).sum() / weight.sum().clamp(min=1e-12)
+    return loss if memory is None else loss + memory.loss(prediction, batch)
 
 
 def predict_batch(network: LabelingNetwork, batch: Batch) -> Distribution:
@@ -124,7 +132,7 @@ def _sums(
     return (score * weight).sum(dim=(0, 2, 3)), weight.sum(dim=(0, 2, 3))
 
 
-def published_loss(network: Isl2018Labeling, batch: Batch) -> Tensor:
+def published_loss(network: Isl2018Labeling, batch: Batch, memory: Memory | None = None) -> Tensor:
     """The loss of 2018: half for reconstructing the planes, half for the targets.
 
     Each half is the mean of `head_loss` over its heads; a target that was acquired nowhere in the
@@ -137,6 +145,8 @@ def published_loss(network: Isl2018Labeling, batch: Batch) -> Tensor:
         The network; its output is compared with the centre of the patches.
     batch
         Patches whose sides are larger than the output by what the network loses.
+    memory
+        What the model to start from says, added to the loss of the targets.
     """
     planes = network.requested(batch.source, batch.z_position)
     logits = list(network.module(network.features(batch.source, batch.z_position)).values())
@@ -144,6 +154,8 @@ def published_loss(network: Isl2018Labeling, batch: Batch) -> Tensor:
     side = logits[0].shape[-1]
     target, presence = _centre(batch.target, side), _centre(batch.presence, side)
     of_targets = _mean_loss(logits[-count:], target, presence)
+    if memory is not None:
+        of_targets = of_targets + memory.loss(as_distribution(logits[-count:]), batch)
     if len(logits) == count:
         return of_targets
     shown = _centre(planes, side)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import lightning as L
@@ -23,6 +23,9 @@ from isl.training.budget import Budget, learning_rate_factor
 from isl.training.distributed import from_first, own_share, process_count, process_index, total
 from isl.training.heldout import HeldoutBox, HeldoutScores
 from isl.training.loss import batch_loss, heldout_loss, predict_batch
+from isl.training.restore import Restored
+from isl.training.retention import Memory
+from isl.training.transfer import build_optimizer, hold_still
 
 
 class _Steps(IterableDataset[Batch]):
@@ -62,12 +65,18 @@ class LabelingModule(L.LightningModule):
     ----------
     scores
         Correlation of each target at the last validation.
+    steps
+        Optimiser steps done.
     agreed_seconds
         Seconds trained by the clock of the first process, at the end of the last step.
     loss
         Loss of the last step, of the whole batch.
     weights
         Weight of each target in the loss: as asked, and more for targets that few batches hold.
+    restored
+        What was taken over from the model to start from; None where there is none.
+    memory
+        What that model says of targets that were not acquired; None where it does not matter.
     """
 
     def __init__(
@@ -85,8 +94,11 @@ class LabelingModule(L.LightningModule):
         self.budget = budget
         self.sampler = sampler
         self.scores: dict[str, float] = {}
+        self.restored: Restored | None = None
+        self.memory: Memory | None = None
         self.loss = torch.tensor(torch.nan)
         self.seconds_before = 0.0
+        self.steps = 0
         self._heldout = list(heldout)
         self._augmentation = build_augmentation(config)
         self._target_names = tuple(target_names)
@@ -126,6 +138,7 @@ class LabelingModule(L.LightningModule):
     def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
         """Seed the step and set its learning rates; a group may have a share of the rate."""
         self._step_started = time.monotonic()
+        hold_still(self.network)
         torch.manual_seed(seed_of(self.config.seed, self.global_step, process_index()))
         factor = learning_rate_factor(
             self.global_step,
@@ -139,7 +152,7 @@ class LabelingModule(L.LightningModule):
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Loss of one batch, or of this process's share times the number of processes."""
         batch = self._augmentation(batch, self.global_step, self._share.start)
-        loss = batch_loss(self.network, batch, self.config, self.weights)
+        loss = batch_loss(self.network, batch, self.config, self.weights, self.memory)
         self.loss = total(loss) / process_count()
         self.log("train/loss", self.loss)
         self.log("train/wait_share", self.wait_share)
@@ -147,6 +160,7 @@ class LabelingModule(L.LightningModule):
 
     def on_train_batch_end(self, outputs: Any, batch: Batch, batch_idx: int) -> None:
         """Stop when the budget is used up."""
+        self.steps = self.global_step
         waited = self._batches.waited if self._batches is not None else 0.0
         self._waiting.add(waited, time.monotonic() - self._step_started)
         if self.fraction >= 1.0:
@@ -183,15 +197,8 @@ class LabelingModule(L.LightningModule):
             self.log_dict({f"heldout/r/{dataset}/{name}": r for name, r in named if r == r})
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
-        """AdamW; biases and norms are not decayed."""
-        decayed = [p for p in self.parameters() if p.ndim > 1]
-        others = [p for p in self.parameters() if p.ndim <= 1]
-        groups = [
-            {"params": decayed, "weight_decay": self.config.weight_decay},
-            {"params": others, "weight_decay": 0.0},
-        ]
-        decays = (0.9, self.config.second_moment_decay)
-        return torch.optim.AdamW(groups, lr=self.config.learning_rate, betas=decays)
+        """AdamW, with low rates for what was taken over where asked for."""
+        return build_optimizer(self.network, self.config, self.restored)
 
     @property
     def _share(self) -> slice:
@@ -230,3 +237,15 @@ class LabelingModule(L.LightningModule):
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Go on from the time spent."""
         self.seconds_before = float(checkpoint["seconds"])
+        self.steps = int(checkpoint["global_step"])
+
+    def finish_from(self, checkpoint: Mapping[str, Any]) -> bool:
+        """Take over the averaged weights of a run whose budget is used up; False where it is not.
+
+        Such a run ended after its last step and before its model was written.
+        """
+        if self.budget.fraction(checkpoint["global_step"], checkpoint["seconds"]) < 1.0:
+            return False
+        self.on_load_checkpoint(dict(checkpoint))
+        self.load_state_dict(checkpoint["state_dict"])
+        return True

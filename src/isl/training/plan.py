@@ -143,7 +143,7 @@ def _seconds_per_step(module: LabelingModule) -> float:
         start = time.perf_counter()
         batch = Batch(*(part.to(device) for part in module.sampler.batch(step)))
         batch = augmentation(batch, step)
-        loss = batch_loss(network, batch, config)
+        loss = batch_loss(network, batch, config, memory=module.memory)
         loss.backward()  # type: ignore[no-untyped-call]
         float(loss.detach())
         seconds = time.perf_counter() - start

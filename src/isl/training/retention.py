@@ -15,6 +15,7 @@ from isl.models.categorical import Categorical
 from isl.models.distribution import Distribution, SplitLogistic
 from isl.models.isl2018.labeling import Isl2018Labeling
 from isl.models.labeling import LabelingNetwork
+from isl.training.distributed import process_count, total
 
 _LN2 = math.log(2.0)
 _LEAST_PROBABILITY = 1e-7
@@ -65,7 +66,7 @@ class Memory:
         margin = (batch.presence.shape[-1] - columns) // 2
         presence = batch.presence[..., margin : margin + rows, margin : margin + columns]
         absent = ~presence[:, self._new]
-        if not absent.any():
+        if process_count() == 1 and not absent.any():
             return batch.source.new_zeros(())
         self._network.to(batch.source.device)
         with torch.no_grad():
@@ -105,7 +106,8 @@ def retention_loss(prediction: Distribution, old: Distribution, absent: Tensor) 
     Returns
     -------
     Tensor
-        A scalar, the mean over the targets that lack a pixel; zero where none does.
+        A scalar, the mean over the targets that lack a pixel; zero where none does.  Where several
+        processes share a batch, the mean of their losses is that of the whole batch.
 
     Raises
     ------
@@ -114,8 +116,8 @@ def retention_loss(prediction: Distribution, old: Distribution, absent: Tensor) 
     """
     distance = _distance(prediction, old)
     weight = absent.to(distance.dtype)
-    pixels = weight.sum(dim=(0, 2, 3))
-    means = (distance * weight).sum(dim=(0, 2, 3)) / pixels.clamp(min=1.0)
+    pixels = total(weight.sum(dim=(0, 2, 3)))
+    means = process_count() * (distance * weight).sum(dim=(0, 2, 3)) / pixels.clamp(min=1.0)
     return means.sum() / (pixels > 0).sum().clamp(min=1)
 
 

@@ -29,8 +29,11 @@ from isl.training.module import LabelingModule
 from isl.training.plan import TrainingPlan, make_plan
 from isl.training.prepare import TrainingData, prepare
 from isl.training.restore import restore_weights
+from isl.training.retention import Memory
 from isl.training.run_folder import RunFolder, check_output, kept_if_of_use, prepare_folder
 from isl.training.trainer import build_trainer, fit
+from isl.training.transfer import freeze, inherit
+from isl.training.transfer_report import transfer_report
 
 
 def train(
@@ -95,7 +98,11 @@ def train(
             if first and announce is not None:
                 announce(make_plan(module, data, folder.path, start))
             fit(trainer, module, folder, resume)
-            model = Model(make_card(data, module, config), module.network.eval())
+            card = inherit(make_card(data, module, config), old)
+            model = Model(card, module.network.eval())
+            if first and old is not None:
+                report = transfer_report(old, model, data.samples, data.roles)
+                report.write(folder.transfer)
             if first:
                 save_model(model, output, overwrite=overwrite or resume)
     return model
@@ -116,6 +123,7 @@ def _with_network_of(old: Model | None, config: TrainConfig) -> TrainConfig:
 def _start(module: LabelingModule, old: Model | None, roles: Roles, config: TrainConfig) -> str:
     """Take over the weights to start from, and say which; empty where none are."""
     if old is None:
+        freeze(module.network, config, None)
         return ""
     restored = restore_weights(
         module.network,
@@ -124,6 +132,10 @@ def _start(module: LabelingModule, old: Model | None, roles: Roles, config: Trai
         inputs=config.restore_inputs,
         heads=config.restore_heads,
     )
+    freeze(module.network, config, restored)
+    module.restored = restored
+    if config.retain_weight and restored.heads:
+        module.memory = Memory(old, roles.targets, restored.heads, config.retain_weight)
     return f"{config.start_from}: {restored}"
 
 

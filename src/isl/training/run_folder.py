@@ -44,6 +44,11 @@ class RunFolder:
         return self.path / RUN_MARKER
 
     @property
+    def transfer(self) -> Path:
+        """What became of the targets of the model that the run started from."""
+        return self.path / "transfer.json"
+
+    @property
     def previews(self) -> Path:
         """Folder of preview panels."""
         return self.path / "previews"

@@ -8,8 +8,10 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
+from typing import Any
 
 import lightning as L
+import torch
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
@@ -114,7 +116,8 @@ def fit(trainer: L.Trainer, module: LabelingModule, folder: RunFolder, resume: b
     """
     with _quiet_lightning(), explained(folder), _batch_norm_of_all(trainer, module):
         try:
-            trainer.fit(module, ckpt_path=folder.checkpoint if resume else None)
+            if not (resume and module.finish_from(_read_checkpoint(folder))):
+                trainer.fit(module, ckpt_path=folder.checkpoint if resume else None)
         except SystemExit as exit_:
             # Lightning turns an interruption into an exit; the caller decides what that means.
             raise exit_.__context__ or exit_ from None
@@ -147,6 +150,11 @@ def _lost(error: RuntimeError, folder: RunFolder) -> IslError:
         f"another process of this run ended, see what it says above or in its log, then {hint} "
         f"({str(error).splitlines()[0]})"
     )
+
+
+def _read_checkpoint(folder: RunFolder) -> dict[str, Any]:
+    found: dict[str, Any] = torch.load(folder.checkpoint, "cpu", weights_only=False)
+    return found
 
 
 @contextmanager

@@ -71,8 +71,11 @@ def kept_units(
     return {card.name: TargetNormalizer(card.offset, card.scale) for card in cards}
 
 
-def keep_display(card: ModelCard, old: Model | None) -> ModelCard:
-    """Give targets that were not seen what the old model knew of them.
+def inherit(card: ModelCard, old: Model | None) -> ModelCard:
+    """Card that also says what is known from the model that the run started from.
+
+    Targets that were not seen, or lack a colour, get what the old model knew of them, and the
+    fields that it was trained on count as seen.
 
     Parameters
     ----------
@@ -81,7 +84,9 @@ def keep_display(card: ModelCard, old: Model | None) -> ModelCard:
     old
         The model it started from; None for none.
     """
-    before = {} if old is None else {target.name: target for target in old.card.targets}
+    if old is None:
+        return card
+    before = {target.name: target for target in old.card.targets}
     targets = tuple(
         target.model_copy(
             update={
@@ -94,7 +99,10 @@ def keep_display(card: ModelCard, old: Model | None) -> ModelCard:
         else target
         for target in card.targets
     )
-    return card.model_copy(update={"targets": targets})
+    seen = {(field.name, field.path) for field in card.trained_on}
+    more = (f for f in old.card.trained_on if (f.name, f.path) not in seen)
+    trained_on = (*card.trained_on, *more)
+    return card.model_copy(update={"targets": targets, "trained_on": trained_on})
 
 
 def freeze(network: LabelingNetwork, config: TrainConfig, restored: Restored | None) -> None:
