@@ -11,6 +11,7 @@ from isl.core.errors import ConfigError
 from isl.training import distributed
 from isl.training.distributed import (
     check_division,
+    check_one_device,
     from_first,
     is_connection_error,
     is_first_process,
@@ -116,3 +117,11 @@ def test_a_lost_connection_is_told_from_other_errors(monkeypatch):
     monkeypatch.setattr(distributed, "process_count", lambda: 2)
     assert is_connection_error(lost)
     assert not is_connection_error(RuntimeError("out of memory"))
+
+
+def test_what_trains_several_models_uses_one_device():
+    check_one_device(TrainConfig(), "a search")
+    with pytest.raises(ConfigError, match="a search uses one device"):
+        check_one_device(TrainConfig(devices=2), "a search")
+    with pytest.raises(ConfigError, match="a search uses one device"):
+        check_one_device(TrainConfig(nodes=2), "a search")

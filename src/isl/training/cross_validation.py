@@ -21,6 +21,7 @@ from isl.inference.model import Model
 from isl.inference.model_file import load_model
 from isl.io.fov import Fov
 from isl.io.staging import staged
+from isl.training.distributed import check_one_device
 from isl.training.fields import choose_fields
 from isl.training.fold_scores import CrossValidation, Fold
 from isl.training.plan import TrainingPlan
@@ -109,6 +110,7 @@ def cross_validate(
     >>> rules = folds(fovs, 5, "well")                                      # doctest: +SKIP
     >>> cross_validate(fovs, TrainConfig(max_minutes=20), "folds", rules)   # doctest: +SKIP
     """
+    check_one_device(config, "a cross-validation")
     folder, report = Path(folder), None if on_bad is None else _Once(on_bad)
     old = None if config.start_from is None else load_model(config.start_from)
     usable, _ = choose_fields(fovs, config, report, old)

@@ -112,6 +112,25 @@ def is_connection_error(error: RuntimeError) -> bool:
     return process_count() > 1 and (isinstance(error, dist.DistError) or "peer" in str(error))
 
 
+def check_one_device(config: TrainConfig, what: str) -> None:
+    """Refuse several devices for what trains more than one model.
+
+    Lightning starts the whole command again for each further device, which suits one run alone.
+
+    Parameters
+    ----------
+    config
+        ``devices`` and ``nodes``.
+    what
+        What it is, for the message.
+    """
+    if config.devices * config.nodes > 1:
+        raise ConfigError(
+            f"{what} uses one device; leave out devices and nodes, and train the final model on "
+            "several with isl train"
+        )
+
+
 def check_division(config: TrainConfig, patches_per_draw: int) -> None:
     """Refuse a batch that cannot be divided evenly among the devices.
 

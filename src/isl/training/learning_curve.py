@@ -26,6 +26,7 @@ from isl.inference.model_file import load_model
 from isl.io.fov import Fov
 from isl.io.roles import Roles
 from isl.io.staging import staged
+from isl.training.distributed import check_one_device
 from isl.training.fields import choose_fields
 from isl.training.portions import (
     Portion,
@@ -225,6 +226,7 @@ def learning_curve(
     OutputError
         Where the folder was made with other settings, or cannot be written.
     """
+    check_one_device(config, "a learning curve")
     old = None if config.start_from is None else load_model(config.start_from)
     usable, roles = choose_fields(fovs, config, on_bad, old)
     if also_scratch and config.start_from is None:

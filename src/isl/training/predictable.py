@@ -27,6 +27,7 @@ from isl.inference.model_file import load_model
 from isl.io.fov import Fov
 from isl.io.roles import Roles
 from isl.io.staging import staged
+from isl.training.distributed import check_one_device
 from isl.training.fields import choose_fields
 from isl.training.plan import TrainingPlan
 from isl.training.portions import heldout_fields, train_fields
@@ -164,6 +165,7 @@ def predictable(
     OutputError
         Where the output exists or cannot be written.
     """
+    check_one_device(config, "this question")
     old = None if config.start_from is None else load_model(config.start_from)
     usable, roles = choose_fields(fovs, config, on_bad, old)
     split = split_datasets(usable, config.holdout, {}, config.holdout_margin_px)

@@ -150,8 +150,7 @@ def _trial_settings(config: TrainConfig, hours: float) -> TrainConfig:
         raise ConfigError(f"hours must be above 0, not {hours}")
     if config.holdout == "none":
         raise ConfigError("a search compares held-out scores; hold something out, not none")
-    if config.devices * config.nodes > 1:
-        raise ConfigError("a search uses one device; leave out devices and nodes")
+    check_one_device(config, "a search")
     changes: dict[str, Any] = {}
     if not (config.max_steps or config.max_epochs):
         minutes = config.max_minutes or TRIAL_MINUTES
