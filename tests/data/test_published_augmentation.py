@@ -32,6 +32,15 @@ def test_a_batch_is_four_crops_of_four_patches():
     assert found.z_position.shape == (16, 3)
 
 
+def test_patches_keep_the_depths_of_their_crop():
+    batch = crops(2)
+    depths = torch.tensor([[0.0, 0.5, 1.0], [0.5, 1.5, 2.5]])
+    found = augmentation()(batch._replace(z_position=depths), 0)
+    crop = (found.target[:, 0, 100, 100] // 520**2).long()
+    assert crop.tolist() == [0, 1] * 4
+    assert torch.equal(found.z_position, depths[crop])
+
+
 def test_patches_lie_256_pixels_apart():
     found = augmentation(flips=False, rotations=False)(crops(1), 0)
     corners = found.target[:, 0, 0, 0].tolist()

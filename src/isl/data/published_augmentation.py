@@ -72,7 +72,7 @@ class PublishedAugmentation:
             return self._cut(turned)[: self._config.batch_size]
 
         source = patches(self._corrupted(batch.source, random, shared))
-        z_position = batch.z_position[:1].expand(len(source), -1)
+        z_position = batch.z_position.repeat(self.patches_per_draw, 1)[: len(source)]
         return Batch(source, z_position, patches(batch.target), patches(batch.presence))
 
     def _corners(self) -> range:
