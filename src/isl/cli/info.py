@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from isl.io.fov import Channel, Fov
     from isl.io.roles import Roles
 
+_BELONGING = ("dataset", "plate", "well", "condition", "donor")
 ROWS = 20
 """Fields, and fields a model was trained on, that are listed before the rest is only counted."""
 
@@ -39,10 +40,10 @@ def info(
         path = find_model(path)
         show_card(load_model(path).card, path)
         return 0
-    from isl.io.open import open_fovs
+    from isl.api import open_data
 
     bad = BadFields()
-    fovs = open_fovs(path, pattern=pattern, on_bad=bad)
+    fovs = open_data(path, pattern=pattern, on_bad=bad)
     show_fields(fovs, path)
     show_channels(fovs)
     show_roles(fovs, source, split_names(targets))
@@ -56,7 +57,7 @@ def show_fields(fovs: Sequence[Fov], path: Path) -> None:
     count = len(fovs)
     say(f"{path}: {count} field{'s' * (count > 1)} of view")
     listed = fovs[:ROWS]
-    known = [n for n in ("well", "condition") if any(getattr(f, n) is not None for f in listed)]
+    known = [n for n in _BELONGING if any(getattr(f, n) is not None for f in listed)]
     shown = table("field", "T", "C", "Z", "Y", "X", "voxel size", *known)
     for fov in listed:
         labels = [plain(getattr(fov, name)) for name in known]

@@ -77,13 +77,13 @@ def predict(
     ignore_voxel_size
         Take any voxel size for the one that the model was trained at.
     """
+    from isl.api import open_data
     from isl.inference.model_file import load_model
     from isl.inference.predict import predict_fovs
-    from isl.io.open import open_fovs
 
     bad = BadFields()
     loaded = load_model(model)
-    fovs = open_fovs(path, pattern=pattern, on_bad=bad)
+    fovs = open_data(path, pattern=pattern, on_bad=bad)
     with progress_bar() as progress:
         summary = predict_fovs(
             loaded,
