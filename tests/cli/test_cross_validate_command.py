@@ -5,7 +5,7 @@ import pytest
 from isl.cli.app import run
 from isl.evaluation.evaluation import Evaluation
 from isl.evaluation.tables import ScoreRow
-from isl.training.fold_scores import CrossValidation, Fold
+from isl.training.studies.fold_scores import CrossValidation, Fold
 
 
 @pytest.fixture
@@ -27,7 +27,7 @@ def asked(monkeypatch, tmp_path):
             on_fold(fold)
         return CrossValidation(made[:1] if config.seed else made)
 
-    monkeypatch.setattr("isl.training.cross_validation.cross_validate", cross_validate)
+    monkeypatch.setattr("isl.training.studies.cross_validation.cross_validate", cross_validate)
     return calls
 
 
@@ -75,6 +75,6 @@ def test_an_interrupted_command_says_how_to_go_on(two_fields, monkeypatch, capsy
     def cross_validate(*args, **more):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("isl.training.cross_validation.cross_validate", cross_validate)
+    monkeypatch.setattr("isl.training.studies.cross_validation.cross_validate", cross_validate)
     assert run(["cross-validate", str(two_fields), "-o", "cv"]) == 130
     assert "repeat the command" in capsys.readouterr().err

@@ -6,9 +6,9 @@ import pytest
 
 from isl.cli.app import run
 from isl.core.config import TrainConfig
-from isl.training.tune_report import Search
-from isl.training.tune_space import search_space
-from isl.training.tune_trial import TrialRecord
+from isl.training.search.report import Search
+from isl.training.search.space import search_space
+from isl.training.search.trial import TrialRecord
 
 SEARCH = "learning_rate: {low: 1.0e-4, high: 1.0e-2, log: true}\n"
 
@@ -29,7 +29,7 @@ def searched(monkeypatch):
             more["announce"](trial)
         return Search(trials, config, search_space(None, config), more["hours"])
 
-    monkeypatch.setattr("isl.training.tune.tune", tune)
+    monkeypatch.setattr("isl.training.search.tune.tune", tune)
     return calls
 
 
@@ -95,7 +95,7 @@ def test_an_interruption_says_how_to_go_on(scene_dir, tmp_path, monkeypatch, cap
         folder.mkdir()
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("isl.training.tune.tune", tune)
+    monkeypatch.setattr("isl.training.search.tune.tune", tune)
     words = ["tune", str(scene_dir / "images.csv"), "-o", str(tmp_path / "s"), "--hours", "1"]
     assert run(words) == 130
     assert "to go on, repeat the command" in capsys.readouterr().err

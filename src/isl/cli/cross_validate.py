@@ -17,7 +17,7 @@ from isl.data.folds import Group
 
 if TYPE_CHECKING:
     from isl.io.fov import Fov
-    from isl.training.fold_scores import CrossValidation, Fold
+    from isl.training.studies.fold_scores import CrossValidation, Fold
 
 _USUAL_FOLDS = 5
 
@@ -62,7 +62,7 @@ def cross_validate(
     checked = read_settings(config, settings, settings_of_data(data))
     bad = BadFields()
     fovs = open_data(data, pattern=pattern, on_bad=bad)
-    from isl.training.cross_validation import cross_validate as run
+    from isl.training.studies.cross_validation import cross_validate as run
 
     try:
         with progress_bar() as progress:
@@ -122,7 +122,7 @@ def _tell(fold: Fold) -> None:
 
 def _show(found: CrossValidation) -> None:
     """Print the scores of each fold, and their mean and spread."""
-    from isl.training.fold_scores import METRICS, SHOWN, cells
+    from isl.training.studies.fold_scores import METRICS, SHOWN, cells
 
     names = [METRICS[metric] for metric in SHOWN]
     shown = table("held out", "target", f"{names[0]} (95 %)", *names[1:])

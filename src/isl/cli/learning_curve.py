@@ -55,7 +55,7 @@ def learning_curve(
         raise ConfigError(f"--amounts {', '.join(whole)}: give whole numbers of fields")
     bad = BadFields()
     fovs = open_data(data, pattern=pattern, on_bad=bad)
-    from isl.training.learning_curve import learning_curve as learn
+    from isl.training.studies.learning_curve import learning_curve as learn
 
     try:
         with progress_bar() as progress:

@@ -45,7 +45,7 @@ def predictable(
     checked = read_settings(config, settings, settings_of_data(data))
     bad = BadFields()
     fovs = open_data(data, pattern=pattern, on_bad=bad)
-    from isl.training.predictable import predictable as find_out
+    from isl.training.studies.predictable import predictable as find_out
 
     with resume_hint(output / "model.isl"), progress_bar() as progress:
         answers = find_out(

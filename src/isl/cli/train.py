@@ -81,7 +81,7 @@ def spoken_once(settings: TrainConfig) -> Iterator[None]:
     if settings.devices * settings.nodes == 1:
         yield
         return
-    from isl.training.distributed import is_first_process
+    from isl.training.processes.distributed import is_first_process
 
     if is_first_process(settings):
         yield
@@ -113,7 +113,7 @@ def resume_hint(output: Path) -> Iterator[None]:
 def closing_lines(model: Model, output: Path, data: Path) -> str:
     """Say how good the model is, where everything is, and what to type next."""
     from isl.training.run_folder import RunFolder
-    from isl.training.transfer_report import read_report
+    from isl.training.transfer.report import read_report
 
     scores = model.card.scores or {}
     held_out = ", ".join(f"{name} {value:.3f}" for name, value in scores.items())

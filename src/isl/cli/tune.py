@@ -14,8 +14,8 @@ from isl.core.config import TrainConfig
 from isl.core.errors import ConfigError
 
 if TYPE_CHECKING:
-    from isl.training.tune_report import Search
-    from isl.training.tune_trial import TrialRecord
+    from isl.training.search.report import Search
+    from isl.training.search.trial import TrialRecord
 
 
 def tune(
@@ -68,7 +68,7 @@ def tune(
     ranges = None if search is None else _read_search(search)
     bad = BadFields()
     fovs = open_data(data, pattern=pattern, on_bad=bad)
-    from isl.training.tune import tune as tune_settings
+    from isl.training.search.tune import tune as tune_settings
 
     try:
         with progress_bar() as progress:

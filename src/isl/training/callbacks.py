@@ -19,8 +19,8 @@ from isl.core.progress import Progress, ProgressCallback
 from isl.data.patches import Batch
 from isl.evaluation.panels import PanelRow, write_panel
 from isl.models.distribution import Distribution
-from isl.training.distributed import largest
 from isl.training.module import LabelingModule
+from isl.training.processes.distributed import largest
 
 PREVIEW_PX = 320
 NEVER = 1_000_000_000

@@ -15,8 +15,8 @@ from isl.models.categorical import Categorical
 from isl.models.distribution import Distribution
 from isl.models.isl2018.labeling import Isl2018Labeling
 from isl.models.labeling import LabelingNetwork
-from isl.training.distributed import process_count, total
-from isl.training.retention import Memory, as_distribution
+from isl.training.processes.distributed import process_count, total
+from isl.training.transfer.retention import Memory, as_distribution
 
 
 def batch_loss(

@@ -20,12 +20,18 @@ from isl.models.distribution import Distribution
 from isl.models.labeling import LabelingNetwork
 from isl.training.batch_norm import refresh_batch_norm
 from isl.training.budget import Budget, learning_rate_factor
-from isl.training.distributed import from_first, own_share, process_count, process_index, total
 from isl.training.heldout import HeldoutBox, HeldoutScores
 from isl.training.loss import batch_loss, heldout_loss, predict_batch
-from isl.training.restore import Restored
-from isl.training.retention import Memory
-from isl.training.transfer import build_optimizer, hold_still
+from isl.training.processes.distributed import (
+    from_first,
+    own_share,
+    process_count,
+    process_index,
+    total,
+)
+from isl.training.transfer.carry_over import build_optimizer, hold_still
+from isl.training.transfer.restore import Restored
+from isl.training.transfer.retention import Memory
 
 
 class _Steps(IterableDataset[Batch]):

@@ -18,7 +18,7 @@ from isl.inference.model import Model
 from isl.io.fov import Fov
 from isl.io.roles import Roles
 from isl.training.fields import check_weights, choose_fields, wanted_voxel_size
-from isl.training.transfer import kept_units, transfer_targets
+from isl.training.transfer.carry_over import kept_units, transfer_targets
 
 
 @dataclass(frozen=True)

@@ -23,17 +23,17 @@ from isl.io.roles import Roles
 from isl.models.build import build_labeling_network
 from isl.training.budget import Budget
 from isl.training.card import make_card
-from isl.training.distributed import is_first_process
 from isl.training.heldout import heldout_boxes
 from isl.training.module import LabelingModule
 from isl.training.plan import TrainingPlan, make_plan
 from isl.training.prepare import TrainingData, prepare
-from isl.training.restore import restore_weights
-from isl.training.retention import Memory
+from isl.training.processes.distributed import is_first_process
 from isl.training.run_folder import RunFolder, check_output, kept_if_of_use, prepare_folder
 from isl.training.trainer import build_trainer, fit
-from isl.training.transfer import freeze, inherit
-from isl.training.transfer_report import transfer_report
+from isl.training.transfer.carry_over import freeze, inherit
+from isl.training.transfer.report import transfer_report
+from isl.training.transfer.restore import restore_weights
+from isl.training.transfer.retention import Memory
 
 
 def train(

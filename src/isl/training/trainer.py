@@ -30,10 +30,10 @@ from isl.training.callbacks import (
     moving_average,
 )
 from isl.training.checkpoint import WholeCheckpoint
-from isl.training.distributed import check_division, is_connection_error
 from isl.training.module import LabelingModule
+from isl.training.processes.distributed import check_division, is_connection_error
+from isl.training.processes.sync_batch_norm import share_batch_norm, unshare_batch_norm
 from isl.training.run_folder import RunFolder, explained
-from isl.training.sync_batch_norm import share_batch_norm, unshare_batch_norm
 
 logger = logging.getLogger(__name__)
 

@@ -21,12 +21,12 @@ from isl.inference.model import Model
 from isl.inference.model_file import load_model
 from isl.io.fov import Fov
 from isl.io.staging import staged
-from isl.training.distributed import check_one_device
 from isl.training.fields import choose_fields
-from isl.training.fold_scores import CrossValidation, Fold
 from isl.training.plan import TrainingPlan
+from isl.training.processes.distributed import check_one_device
 from isl.training.run import train
 from isl.training.run_folder import RunFolder, explained
+from isl.training.studies.fold_scores import CrossValidation, Fold
 
 RECORD = "cross_validation.yaml"
 """File in the folder that says which settings, fields and rules its folds belong to."""

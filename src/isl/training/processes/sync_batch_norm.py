@@ -11,7 +11,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
-from isl.training.distributed import process_count
+from isl.training.processes.distributed import process_count
 
 
 class SharedBatchNorm2d(nn.BatchNorm2d):

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from scipy.ndimage import gaussian_filter
-from test_run import TINY, field
+from training_scene import TINY, field
 
 from isl.core.config import TrainConfig
 from isl.core.errors import ConfigError
@@ -14,7 +14,7 @@ from isl.data.splits import split_datasets
 from isl.evaluation.bootstrap import Interval
 from isl.io.arrays import fov_from_arrays
 from isl.io.roles import Roles
-from isl.training.predictable import _cautions, _settings, predictable, verdict_of
+from isl.training.studies.predictable import _cautions, _settings, predictable, verdict_of
 
 NAN = float("nan")
 

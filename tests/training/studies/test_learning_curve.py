@@ -2,13 +2,13 @@
 
 import pandas as pd
 import pytest
-from test_run import TINY, field
+from training_scene import TINY, field
 
-import isl.training.learning_curve as module
+import isl.training.studies.learning_curve as module
 from isl.core.config import TrainConfig
 from isl.core.errors import ConfigError, OutputError
-from isl.training.learning_curve import CurvePoint, LearningCurve, learning_curve
 from isl.training.run import train
+from isl.training.studies.learning_curve import CurvePoint, LearningCurve, learning_curve
 
 SHORT = TINY | {"max_steps": 2, "validate_steps": 2, "loader_threads": 0}
 

@@ -8,8 +8,8 @@ from two_processes import NETWORKS, computed
 
 from isl.core.config import TrainConfig
 from isl.core.errors import ConfigError
-from isl.training import distributed
-from isl.training.distributed import (
+from isl.training.processes import distributed
+from isl.training.processes.distributed import (
     check_division,
     check_one_device,
     from_first,

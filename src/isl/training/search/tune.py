@@ -17,9 +17,10 @@ from isl.core.progress import ProgressCallback, silent
 from isl.data.samples import OnBad
 from isl.data.splits import split_fovs
 from isl.io.fov import Fov
-from isl.training.tune_report import Search, write_picture, write_report
-from isl.training.tune_space import SearchSpace, search_space, with_settings
-from isl.training.tune_study import (
+from isl.training.processes.distributed import check_one_device
+from isl.training.search.report import Search, write_picture, write_report
+from isl.training.search.space import SearchSpace, search_space, with_settings
+from isl.training.search.study import (
     TuneFolder,
     ask,
     fail_abandoned,
@@ -29,7 +30,7 @@ from isl.training.tune_study import (
     records,
     tell_failed,
 )
-from isl.training.tune_trial import (
+from isl.training.search.trial import (
     TrialRecord,
     Unpromising,
     mean_score,
@@ -96,7 +97,7 @@ def tune(
     hours
         Budget of the whole search, over all calls together.
     search
-        Ranges; see `isl.training.tune_space.search_space`.
+        Ranges; see `isl.training.search.space.search_space`.
     trials
         Most trials that may end well or be ended early, over all calls together.
     test

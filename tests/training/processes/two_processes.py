@@ -11,9 +11,9 @@ from isl.core.config import TrainConfig
 from isl.core.networks import Isl2018Config, NetworkConfig
 from isl.data.patches import Batch
 from isl.models.build import build_labeling_network
-from isl.training.distributed import from_first, largest, own_share, total
 from isl.training.loss import batch_loss
-from isl.training.sync_batch_norm import share_batch_norm, unshare_batch_norm
+from isl.training.processes.distributed import from_first, largest, own_share, total
+from isl.training.processes.sync_batch_norm import share_batch_norm, unshare_batch_norm
 
 NETWORKS = {
     "default": (NetworkConfig(widths=(8, 8), blocks=(1, 1), dropout=0.0, z_slots=3), 32),

@@ -3,9 +3,9 @@ from __future__ import annotations
 import pytest
 
 from isl.core.config import TrainConfig
-from isl.training.tune_report import Search, _draw, best_yaml, report_lines
-from isl.training.tune_space import search_space
-from isl.training.tune_trial import TrialRecord
+from isl.training.search.report import Search, _draw, best_yaml, report_lines
+from isl.training.search.space import search_space
+from isl.training.search.trial import TrialRecord
 
 SPACE = search_space({"batch_size": {"choices": [2, 4]}}, TrainConfig())
 

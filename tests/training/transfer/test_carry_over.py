@@ -4,7 +4,7 @@ import copy
 
 import pytest
 import torch
-from test_restore import DEFAULT, SMALL, network, old
+from old_model import DEFAULT, SMALL, network, old
 
 from isl.core.config import TrainConfig
 from isl.core.errors import ConfigError
@@ -15,8 +15,7 @@ from isl.inference.model_card import TargetCard, TrainedField
 from isl.io.roles import Roles
 from isl.training.callbacks import moving_average
 from isl.training.loss import predict_batch
-from isl.training.restore import restore_weights
-from isl.training.transfer import (
+from isl.training.transfer.carry_over import (
     build_optimizer,
     freeze,
     hold_still,
@@ -25,6 +24,7 @@ from isl.training.transfer import (
     parameter_groups,
     transfer_targets,
 )
+from isl.training.transfer.restore import restore_weights
 
 UNET = UNetConfig(widths=(4, 6), z_slots=3)
 CONVNEXT = ConvNeXtConfig(widths=(4, 6), blocks=(1, 1), stem_stride=2, z_slots=3)

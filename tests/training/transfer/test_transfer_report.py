@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 import torch
-from test_run import TINY, field
+from training_scene import TINY, field
 
 from isl.core.config import TrainConfig
 from isl.data.normalization import measure_source_array
@@ -14,7 +14,7 @@ from isl.data.splits import split_fovs
 from isl.inference.model import Model
 from isl.io.roles import Roles
 from isl.training.run import train
-from isl.training.transfer_report import read_report, transfer_report
+from isl.training.transfer.report import read_report, transfer_report
 
 
 def sample(fov, roles, holdout="columns:64-95"):

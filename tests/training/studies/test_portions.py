@@ -4,13 +4,13 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from test_run import field
+from training_scene import field
 
 from isl.core.axes import Box
 from isl.core.errors import ConfigError
 from isl.data.splits import split_datasets
 from isl.io.roles import Roles
-from isl.training.portions import choose_amounts, heldout_fields, make_portion, train_fields
+from isl.training.studies.portions import choose_amounts, heldout_fields, make_portion, train_fields
 
 ROLES = Roles("phase", ("DAPI", "MAP2"), "as asked")
 

@@ -12,13 +12,13 @@ import yaml
 
 from isl.core.config import TrainConfig
 from isl.io.staging import staged
-from isl.training.tune_space import SearchSpace, label, setting_of, with_settings
-from isl.training.tune_trial import TrialRecord
+from isl.training.search.space import SearchSpace, label, setting_of, with_settings
+from isl.training.search.trial import TrialRecord
 
 if TYPE_CHECKING:
     import optuna
 
-    from isl.training.tune_study import TuneFolder
+    from isl.training.search.study import TuneFolder
 
 TRIALS_FOR_IMPORTANCE = 8
 """Complete trials below which importances would be noise."""

@@ -15,7 +15,7 @@ from isl.models.categorical import Categorical
 from isl.models.distribution import Distribution, SplitLogistic
 from isl.models.isl2018.labeling import Isl2018Labeling
 from isl.models.labeling import LabelingNetwork
-from isl.training.distributed import process_count, total
+from isl.training.processes.distributed import process_count, total
 
 _LN2 = math.log(2.0)
 _LEAST_PROBABILITY = 1e-7

@@ -17,7 +17,7 @@ from isl.inference.model import Model
 from isl.inference.model_card import ModelCard
 from isl.io.roles import Roles
 from isl.models.labeling import LabelingNetwork
-from isl.training.restore import Part, Restored
+from isl.training.transfer.restore import Part, Restored
 
 
 def transfer_targets(old: Model | None, roles: Roles, config: TrainConfig) -> Roles:

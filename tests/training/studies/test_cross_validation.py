@@ -11,9 +11,9 @@ from isl.core.networks import NetworkConfig
 from isl.data.folds import folds, leave_one_out
 from isl.inference.model_file import load_model
 from isl.io.arrays import fov_from_arrays
-from isl.training import cross_validation
-from isl.training.cross_validation import cross_validate
-from isl.training.fold_scores import CrossValidation
+from isl.training.studies import cross_validation
+from isl.training.studies.cross_validation import cross_validate
+from isl.training.studies.fold_scores import CrossValidation
 
 TINY = {
     "network": NetworkConfig(widths=(8,), blocks=(1,)),

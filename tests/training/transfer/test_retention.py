@@ -5,15 +5,15 @@ import math
 
 import pytest
 import torch
-from test_restore import DEFAULT, SMALL, network, old
+from old_model import DEFAULT, SMALL, network, old
 from torch import nn
 
 from isl.data.patches import Batch
 from isl.models.categorical import Categorical
 from isl.models.distribution import SplitLogistic
 from isl.training.loss import predict_batch
-from isl.training.restore import restore_weights
-from isl.training.retention import Memory, recall, retention_loss
+from isl.training.transfer.restore import restore_weights
+from isl.training.transfer.retention import Memory, recall, retention_loss
 
 SHAPE = (2, 1, 4, 4)
 

@@ -14,8 +14,8 @@ from isl.core.errors import ConfigError, DamagedFileError, OutputError
 from isl.core.extras import require
 from isl.io.fov import Fov
 from isl.io.staging import RUN_MARKER
-from isl.training.tune_space import SearchSpace
-from isl.training.tune_trial import NOTE, SCORES, SECONDS, State, TrialRecord
+from isl.training.search.space import SearchSpace
+from isl.training.search.trial import NOTE, SCORES, SECONDS, State, TrialRecord
 
 if TYPE_CHECKING:
     import optuna

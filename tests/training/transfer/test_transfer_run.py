@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 import torch
-from test_run import TINY, field
+from training_scene import TINY, field
 
 from isl.core.config import TrainConfig
 from isl.core.errors import ConfigError

@@ -16,10 +16,11 @@ from isl.core.networks import NetworkConfig
 from isl.core.progress import Progress
 from isl.inference.model_file import load_model
 from isl.io.arrays import fov_from_arrays
-from isl.training import tune_study, tune_trial
-from isl.training.tune import tune
-from isl.training.tune_study import only_search
-from isl.training.tune_trial import Unpromising, Watch, mean_score
+from isl.training.search import study as tune_study
+from isl.training.search import trial as tune_trial
+from isl.training.search.study import only_search
+from isl.training.search.trial import Unpromising, Watch, mean_score
+from isl.training.search.tune import tune
 
 TINY = {
     "network": NetworkConfig(widths=(8, 8), blocks=(1, 1)),
@@ -59,7 +60,9 @@ def runs(monkeypatch):
         return SimpleNamespace(card=card)
 
     monkeypatch.setattr(tune_trial, "train", train)
-    monkeypatch.setattr("isl.training.tune.write_picture", lambda *search: None)  # takes a while
+    monkeypatch.setattr(
+        "isl.training.search.tune.write_picture", lambda *search: None
+    )  # takes a while
     return done
 
 

@@ -3,8 +3,8 @@ from torch import nn
 
 from isl.core.networks import NetworkConfig
 from isl.models.build import build_labeling_network
-from isl.training import sync_batch_norm
-from isl.training.sync_batch_norm import (
+from isl.training.processes import sync_batch_norm
+from isl.training.processes.sync_batch_norm import (
     SharedBatchNorm2d,
     share_batch_norm,
     unshare_batch_norm,

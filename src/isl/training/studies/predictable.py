@@ -27,11 +27,11 @@ from isl.inference.model_file import load_model
 from isl.io.fov import Fov
 from isl.io.roles import Roles
 from isl.io.staging import staged
-from isl.training.distributed import check_one_device
 from isl.training.fields import choose_fields
 from isl.training.plan import TrainingPlan
-from isl.training.portions import heldout_fields, train_fields
+from isl.training.processes.distributed import check_one_device
 from isl.training.run import train
+from isl.training.studies.portions import heldout_fields, train_fields
 
 MINUTES = 5.0
 """Budget where none is given."""

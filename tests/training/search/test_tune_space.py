@@ -4,7 +4,7 @@ import pytest
 from isl.core.config import TrainConfig
 from isl.core.errors import ConfigError
 from isl.core.networks import NetworkConfig
-from isl.training.tune_space import (
+from isl.training.search.space import (
     DEFAULT_SEARCH,
     FIXED,
     SearchRange,

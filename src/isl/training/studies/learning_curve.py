@@ -26,17 +26,17 @@ from isl.inference.model_file import load_model
 from isl.io.fov import Fov
 from isl.io.roles import Roles
 from isl.io.staging import staged
-from isl.training.distributed import check_one_device
 from isl.training.fields import choose_fields
-from isl.training.portions import (
+from isl.training.processes.distributed import check_one_device
+from isl.training.run import train
+from isl.training.run_folder import RunFolder
+from isl.training.studies.portions import (
     Portion,
     choose_amounts,
     heldout_fields,
     make_portion,
     train_fields,
 )
-from isl.training.run import train
-from isl.training.run_folder import RunFolder
 
 logger = logging.getLogger(__name__)
 

@@ -1,0 +1,1 @@
+"""Search of recipe and network size."""

@@ -1,0 +1,1 @@
+"""Runs that start from another model: what is taken over, kept, frozen and remembered."""
