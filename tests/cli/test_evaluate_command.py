@@ -62,9 +62,14 @@ def test_an_existing_report_is_kept(model_path, scene_dir, tmp_path, capsys):
     assert (tmp_path / "r.csv").read_text() != "mine"
 
 
-def test_another_magnification_is_refused_unless_told(model_path, scene_dir, tmp_path):
+def test_another_magnification_is_resampled_and_quite_another_refused(
+    model_path, scene_dir, tmp_path
+):
     table = scene_dir / "images.csv"
-    table.write_text(table.read_text().replace("1.5,0.5,0.5", "1.5,0.65,0.65"))
+    text = table.read_text()
+    table.write_text(text.replace("1.5,0.5,0.5", "1.5,0.65,0.65"))
+    assert evaluate(model_path, table, tmp_path / "near.html") == 0
+    table.write_text(text.replace("1.5,0.5,0.5", "1.5,6.5,6.5"))
     assert evaluate(model_path, table, tmp_path / "r.html") == 2
     assert evaluate(model_path, table, tmp_path / "r.html", "--ignore-voxel-size") == 0
 

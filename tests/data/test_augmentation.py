@@ -16,6 +16,7 @@ OFF = {
     "offset_std": 0,
     "noise_std": 0,
     "blur_share": 0,
+    "plane_dropout": 0,
     "patch_px": 32,
 }
 

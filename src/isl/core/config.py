@@ -47,6 +47,7 @@ PUBLISHED_TRAINING: dict[str, Any] = {
     "offset_std": 0.0,
     "noise_std": 0.0,
     "blur_share": 0.0,
+    "plane_dropout": 0.0,
     "learning_rate": 1e-4,
     "final_learning_rate": 1.0,
     "warmup_steps": 1,
@@ -135,7 +136,7 @@ class TrainConfig(Config):
     """Largest standard deviation of the random Gaussian blur of the source."""
     blur_share: Fraction = 0.2
     """Share of patches that are blurred."""
-    plane_dropout: Fraction = 0.0
+    plane_dropout: Fraction = 0.25
     """Share of patches of which planes are left out at random, so that the model knows stacks of
     fewer planes, down to one. The network isl2018 is trained without."""
 
