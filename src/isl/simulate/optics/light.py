@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
@@ -13,8 +14,8 @@ _Length = Annotated[float, Field(gt=0)]
 _DARK = 1e-6
 
 
-class TransmittedLight(Config):
-    """What all transmitted-light microscopes have; use one of the classes derived from it."""
+class TransmittedLight(Config, ABC):
+    """What all transmitted-light microscopes have."""
 
     wavelength_um: _Length = 0.55
     """Wavelength in vacuum."""
@@ -35,9 +36,9 @@ class TransmittedLight(Config):
         return self
 
     @property
+    @abstractmethod
     def illumination_na(self) -> tuple[float, float]:
         """Smallest and largest numerical aperture of the light that falls on the object."""
-        raise NotImplementedError("use BrightField, PhaseContrast or Dic")
 
 
 class BrightField(TransmittedLight):
