@@ -32,3 +32,21 @@ def test_single_planes_of_flow_cytometry_train_and_predict(data_dir, tmp_path):
     summary = isl.predict(model, images, tmp_path / "p.ome.tif")
     assert summary.pixels == 1200 * 1200
     assert isl.open_fovs(tmp_path / "p.ome.tif")[0].channel_names == ("Ch4",)
+
+
+def test_shipped_model_finds_the_dna_of_another_experiment(data_dir):
+    (fov,) = isl.open_fovs(data_dir / "imaging_flow_cytometry" / "Experiment_1" / "G1")
+    prediction = isl.load_model("demo-flow").predict(fov.read("Ch3")[..., :400, :400])
+    truth = fov.read("Ch4")[0, :400, :400]
+    assert np.corrcoef(prediction["DNA"].ravel(), truth.ravel())[0, 1] > 0.96
+
+
+def test_shipped_model_predicts_the_unseen_end_of_the_field_of_bacteria(data_dir):
+    (fov,) = isl.open_fovs(data_dir / "saureus_phase")
+    prediction = isl.load_model("demo-bacteria").predict(fov.read("phase"))
+    for target, channel, shift in (("DNA", "dna", (2, 6)), ("MEMBRANE", "membrane", (1, 5))):
+        moved = np.roll(fov.read(channel)[0], shift, (0, 1)).astype(float)
+        unseen = (slice(8, None), slice(1032, None))
+        known = moved[unseen] > 0
+        r = np.corrcoef(prediction[target][unseen][known], moved[unseen][known])[0, 1]
+        assert r > 0.93, target
