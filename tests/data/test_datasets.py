@@ -84,6 +84,28 @@ def test_masks_and_shifts_become_nan(folder):
     assert np.isnan(fov.read("MAP2")[0]).sum() == 48
 
 
+def test_saturation_is_that_of_the_type_also_of_a_moved_image(folder):
+    given = {"data": "neurons", "masks": [{"zeros": "all"}, {"saturated": True}]}
+    given["shift_px"] = {"DAPI": [0, 1]}
+    fov = open_datasets(write(folder, {"a": given}))[0]
+    assert np.isnan(fov.read("DAPI")[0]).sum() == 24
+    assert not np.isnan(fov.read("MAP2")).any()
+
+
+@pytest.mark.parametrize("key", ["shift_px", "masks"])
+def test_shifts_and_masks_of_unknown_targets_are_refused(folder, key):
+    about = {"shift_px": {"DAPY": [1, 1]}, "masks": {"zeros": "all", "targets": ["DAPY"]}}
+    given = {"data": "neurons", key: about[key]}
+    with pytest.raises(ConfigError, match=f"a: '{key}' speaks of DAPY, but the targets are DAPI"):
+        open_datasets(write(folder, {"a": given}))
+
+
+def test_one_name_needs_no_list(folder):
+    given = {"data": "neurons", "targets": "DAPI", "shift_px": {"DNA": [1, 1]}}
+    fov = open_datasets(write(folder, {"a": given}, aliases={"DNA": "DAPI"}))[0]
+    assert fov.channel_names == ("phase", "DNA")
+
+
 def test_mask_of_a_channel_that_is_not_learned(folder):
     for name in ("f1", "f2"):
         mask = np.zeros((24, 24), np.uint8)
@@ -142,7 +164,11 @@ def test_settings_follow_from_the_file(folder):
             "datasets: {a: {data: x, sourc: y}}",
             "datasets.a.sourc is not known here; known are data",
         ),
-        ("datasets: {a: {}}", "datasets.a.data: field required"),
+        ("datasets: {a: {}}", "datasets.a.data: is missing"),
+        ("datasets:", "datasets: write 'name: value' lines"),
+        ("datasets: {a: {data: x, targets: 3}}", "write a list, such as"),
+        ("datasets:\n  a: {data: x}\n  a: {data: y}", "'a' stands twice in .* line 2"),
+        ("datasets: {a: {data: x}}\naliases: {A: [B], B: [C]}", "write all names below A"),
         ("datasets: {'a;b': {data: x}}", "no name for a data set"),
         ("datasets: {a: {data: x, weight: 0}}", "weight"),
         ("datasets: {a: {data: x, voxel_size: [1, 2]}}", "voxel_size"),

@@ -113,3 +113,11 @@ def test_project():
     assert np.array_equal(project(stack, "mean"), stack[1])
     assert np.array_equal(project(stack, "middle"), stack[1])
     assert np.array_equal(project(stack[:1], "max"), stack[0])
+
+
+@pytest.mark.parametrize("how", ["max", "mean", "middle"])
+def test_planes_that_are_all_nan_do_not_count_in_a_projection(how):
+    stack = np.full((3, 2, 2), np.nan)
+    assert np.isnan(project(stack, how)).all()
+    stack[0] = [[1, 2], [3, np.nan]]
+    assert np.array_equal(project(stack, how), stack[0], equal_nan=True)

@@ -61,6 +61,11 @@ def test_saturation_of_floats_is_their_largest_value():
     assert np.array_equal(np.isnan(without_saturated(fov, ["DNA"]).read("DNA")[0]), image == 4095)
 
 
+def test_no_value_is_no_saturation():
+    fov = without_saturated(field(np.float32, DNA=np.full((24, 30), np.nan, np.float32)), ["DNA"])
+    assert np.isnan(fov.read("DNA")).all()
+
+
 def test_rectangle_of_zeros_is_missing_and_single_zeros_are_not():
     def change(image):
         image[2:12, 10:22] = 0

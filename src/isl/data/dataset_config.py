@@ -86,6 +86,11 @@ class DatasetConfig(Config):
     def _one_or_several(cls, data: Any) -> Any:
         return (data,) if isinstance(data, str) else data
 
+    @field_validator("targets", mode="before")
+    @classmethod
+    def _one_target_or_several(cls, targets: Any) -> Any:
+        return (targets,) if isinstance(targets, str) else targets
+
     @field_validator("masks", mode="before")
     @classmethod
     def _one_mask_or_several(cls, masks: Any) -> Any:
@@ -109,6 +114,13 @@ class DatasetsConfig(Config):
     training: dict[str, Any] = Field(default_factory=dict)
     """Settings of the training run; flags and the file given by --config win over them."""
 
+    @field_validator("aliases", mode="before")
+    @classmethod
+    def _one_alias_or_several(cls, aliases: Any) -> Any:
+        if not isinstance(aliases, dict):
+            return aliases
+        return {k: (v,) if isinstance(v, str) else v for k, v in aliases.items()}
+
     @model_validator(mode="after")
     def _names_are_plain(self) -> Self:
         for name in self.datasets:
@@ -117,6 +129,11 @@ class DatasetsConfig(Config):
         owners: dict[str, str] = {}
         for target, others in self.aliases.items():
             for other in others:
+                if other != target and other in self.aliases:
+                    raise ValueError(
+                        f"'{other}' is an alias of {target} and has aliases itself; write all "
+                        f"names below {target}"
+                    )
                 if owners.setdefault(other, target) != target:
                     raise ValueError(
                         f"'{other}' is an alias of {owners[other]} and of {target}; keep one"
@@ -151,9 +168,11 @@ def read_datasets(path: Path) -> DatasetsConfig:
         Where it cannot be read, or an entry is unknown or makes no sense.
     """
     try:
-        found = yaml.safe_load(path.read_text("utf-8"))
+        found = yaml.load(path.read_text("utf-8"), _OnceLoader)
     except OSError as error:
         raise ConfigError(f"{path} cannot be read: {error.strerror}; check the path") from error
+    except ConfigError as error:
+        raise ConfigError(f"{path}: {error}") from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path} is not YAML: {error}") from error
     if not isinstance(found, dict) or "datasets" not in found:
@@ -168,11 +187,36 @@ def read_datasets(path: Path) -> DatasetsConfig:
         raise ConfigError(f"{path}: {problems}") from error
 
 
+class _OnceLoader(yaml.SafeLoader):
+    """Refuses a name that a mapping holds twice, of which YAML would keep the last in silence."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        """Make a mapping."""
+        names = [key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode)]
+        double = sorted({name for name in names if names.count(name) > 1})
+        if double:
+            raise ConfigError(
+                f"'{double[0]}' stands twice in what begins in line {node.start_mark.line + 1}; "
+                "give each its own name"
+            )
+        return super().construct_mapping(node, deep)
+
+
+_IN_WORDS = {
+    "missing": "is missing",
+    "dict_type": "write 'name: value' lines below it",
+    "model_type": "write 'name: value' lines below it",
+    "tuple_type": "write a list, such as [A, B]",
+    "string_type": "write text, in quotes where it is a number",
+}
+"""What to do about a kind of mistake, where pydantic would speak of Python's types."""
+
+
 def _explain(problem: dict[str, Any]) -> str:
     where = ".".join(str(part) for part in problem["loc"])
     if problem["type"] == "extra_forbidden":
         known = MaskConfig if "masks" in problem["loc"] else DatasetConfig
         known_names = known if len(problem["loc"]) > 1 else DatasetsConfig
         return f"{where} is not known here; known are {', '.join(known_names.model_fields)}"
-    message = str(problem["msg"]).removeprefix("Value error, ")
+    message = _IN_WORDS.get(problem["type"], str(problem["msg"]).removeprefix("Value error, "))
     return f"{where}: {message[:1].lower()}{message[1:]}" if where else message

@@ -78,6 +78,7 @@ def _open_dataset(
         good.append((_prepared(fov, name, dataset, config, roles), roles.source))
     if not good:
         raise DataError(f"data set {name}: none of its {len(fovs)} fields can be used, see above")
+    _check_targets(name, dataset, config, [fov for fov, _ in good])
     return good
 
 
@@ -112,12 +113,30 @@ def _prepared(
     )
     fov = _with_modality(fov, roles.source, dataset)
     channels = {target: channel for channel, target in named.items()}
+    fov = _without_values(fov, channels, dataset, config)
     for target, shift_yx in dataset.shift_px.items():
         if config.target_of(target) in channels:
             fov = shifted(fov, channels[config.target_of(target)], shift_yx)
     for mask in dataset.masks:
         fov = _masked(fov, channels, mask, config, name)
     return with_channels(fov, {roles.source: roles.source} | named)
+
+
+def _check_targets(
+    name: str, dataset: DatasetConfig, config: DatasetsConfig, fovs: list[Fov]
+) -> None:
+    """Refuse shifts and masks of targets that no field of the data set has."""
+    known = dict.fromkeys(config.target_of(target) for target in dataset.names.values())
+    known |= dict.fromkeys(channel for fov in fovs for channel in fov.channel_names[1:])
+    asked = {"shift_px": tuple(dataset.shift_px)}
+    asked["masks"] = tuple(target for mask in dataset.masks for target in mask.targets)
+    for key, targets in asked.items():
+        unknown = [target for target in targets if config.target_of(target) not in known]
+        if unknown:
+            raise ConfigError(
+                f"data set {name}: '{key}' speaks of {', '.join(unknown)}, but the targets are "
+                f"{', '.join(known)}; write the name that a target is learned under"
+            )
 
 
 def _with_modality(fov: Fov, source: str, dataset: DatasetConfig) -> Fov:
@@ -128,22 +147,40 @@ def _with_modality(fov: Fov, source: str, dataset: DatasetConfig) -> Fov:
     return replace(fov, channels=tuple(marked if c is channel else c for c in fov.channels))
 
 
+def _without_values(
+    fov: Fov, channels: dict[str, str], dataset: DatasetConfig, config: DatasetsConfig
+) -> Fov:
+    """Leave out pixels by their values: saturation first, as long as the images have their type."""
+    for mask in dataset.masks:
+        if mask.saturated is not False:
+            level = None if mask.saturated is True else mask.saturated
+            fov = without_saturated(fov, _channels_of(mask, channels, config), level)
+    for mask in dataset.masks:
+        if mask.zeros != "none":
+            names = _channels_of(mask, channels, config)
+            fov = without_zeros(fov, names, rectangles=mask.zeros == "rectangles")
+    return fov
+
+
+def _channels_of(
+    mask: MaskConfig, channels: dict[str, str], config: DatasetsConfig
+) -> Sequence[str]:
+    """Channels of a field that a mask is about."""
+    asked = [config.target_of(target) for target in mask.targets] or list(channels)
+    return [channels[target] for target in asked if target in channels]
+
+
 def _masked(
     fov: Fov, channels: dict[str, str], mask: MaskConfig, config: DatasetsConfig, name: str
 ) -> Fov:
-    asked = [config.target_of(target) for target in mask.targets] or list(channels)
-    names: Sequence[str] = [channels[target] for target in asked if target in channels]
+    """Leave out pixels where a mask, which lies on the source, is 0."""
     if mask.channel is not None:
         if mask.channel not in fov.channel_names:
             raise ChannelError(
                 f"data set {name}: field {fov.name} has no channel '{mask.channel}' for a mask; it "
                 f"has: {', '.join(fov.channel_names)}"
             )
-        fov = without_unmasked(fov, names, mask.channel)
-    if mask.saturated is not False:
-        fov = without_saturated(fov, names, None if mask.saturated is True else mask.saturated)
-    if mask.zeros != "none":
-        fov = without_zeros(fov, names, rectangles=mask.zeros == "rectangles")
+        fov = without_unmasked(fov, _channels_of(mask, channels, config), mask.channel)
     return fov
 
 

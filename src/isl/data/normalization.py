@@ -102,10 +102,13 @@ def project(zyx: NDArray[Any], how: Projection = "max") -> NDArray[Any]:
     Parameters
     ----------
     zyx
-        (Z, Y, X); returned as (Y, X) unchanged where Z is 1.
+        (Z, Y, X); returned as (Y, X) unchanged where Z is 1. Planes that are all NaN do not count.
     how
         Maximum or mean over z, or the middle plane.
     """
+    if len(zyx) > 1 and zyx.dtype.kind == "f":
+        there = ~np.isnan(zyx).all(axis=(1, 2))
+        zyx = zyx[there] if there.any() else zyx
     if how == "middle" or len(zyx) == 1:
         return np.asarray(zyx[len(zyx) // 2])
     return np.asarray(zyx.max(axis=0) if how == "max" else zyx.mean(axis=0))

@@ -100,7 +100,7 @@ def without_saturated(fov: Fov, names: Sequence[str], level: float | None = None
             return lambda image: np.asarray(image >= level)
         if dtype.kind in "ui":
             return lambda image: np.asarray(image == np.iinfo(dtype).max)
-        return lambda image: np.asarray(image == np.nanmax(image))
+        return lambda image: np.asarray(image == np.fmax.reduce(image, axis=None))
 
     return _masked(fov, {name: at(name) for name in names})
 
