@@ -180,6 +180,24 @@ def test_data_sets_are_left_out_one_at_a_time(fovs, tmp_path):
     ]
 
 
+def test_a_fold_does_without_targets_that_only_its_held_out_part_has(tmp_path, caplog):
+    fovs = [field("aa", 0, ["MAP2"], dataset="a"), field("bb", 1, dataset="b")]
+    fovs.append(field("cc", 2, ["DAPI"], dataset="b"))
+    found = cross_validate(fovs, CONFIG, tmp_path / "cv", leave_one_out(fovs, "dataset"))
+    assert not found.failed
+    assert load_model(tmp_path / "cv/fold_01/model.isl").card.target_names == ("DAPI", "MAP2")
+    assert load_model(tmp_path / "cv/fold_02/model.isl").card.target_names == ("DAPI",)
+    assert "fold 2 does without MAP2: only datasets:b has it" in caplog.text
+
+
+def test_a_held_out_part_with_no_target_of_the_others_fails(tmp_path):
+    lacking = {"a": ["MAP2"], "b": ["MAP2"], "c": ["DAPI"]}
+    fovs = [field(f"f{d}", i, lacking[d], dataset=d) for i, d in enumerate(lacking)]
+    found = cross_validate(fovs, CONFIG, tmp_path / "cv", leave_one_out(fovs, "dataset"))
+    assert [fold.holdout for fold in found.failed] == ["datasets:c"]
+    assert "no other part" in (found.failed[0].error or "")
+
+
 def test_a_bad_field_is_reported_once_and_in_no_fold(fovs, tmp_path):
     bad = []
     lonely = field("lonely", 7, without=("DAPI", "MAP2"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -37,6 +38,8 @@ SCORES, REPORT = "scores.csv", "report.md"
 Rules = Sequence[str] | Callable[[Sequence[Fov]], Sequence[str]]
 """What each fold holds out, or how to find that out from the fields that can be used."""
 
+logger = logging.getLogger(__name__)
+
 _MAY_CHANGE = ("accelerator", "cache_gb", "loader_threads", "holdout")
 
 
@@ -46,6 +49,7 @@ class _Job:
 
     fovs: tuple[Fov, ...]
     usable: tuple[Fov, ...]
+    targets: tuple[str, ...]
     config: TrainConfig
     progress: ProgressCallback
     announce: Callable[[int, TrainingPlan], None]
@@ -113,11 +117,11 @@ def cross_validate(
     check_one_device(config, "a cross-validation")
     folder, report = Path(folder), None if on_bad is None else _Once(on_bad)
     old = None if config.start_from is None else load_model(config.start_from)
-    usable, _ = choose_fields(fovs, config, report, old)
+    usable, roles = choose_fields(fovs, config, report, old)
     chosen = tuple(rules(usable) if callable(rules) else rules)
     _open_folder(folder, _record(config, usable, chosen), overwrite)
     numbered = announce or (lambda number, plan: None)
-    job = _Job(tuple(fovs), usable, config, progress, numbered, report)
+    job = _Job(tuple(fovs), usable, roles.targets, config, progress, numbered, report)
     finished = []
     for number, rule in enumerate(chosen, start=1):
         finished.append(_run_fold(job, number, rule, len(chosen), folder))
@@ -151,8 +155,8 @@ def _run_fold(job: _Job, number: int, rule: str, count: int, folder: Path) -> Fo
         message = f"fold {number} of {count}: {now.message}".removesuffix(": ")
         job.progress(replace(now, message=message))
 
-    part = replace(job, config=_with_rule(job.config, rule), progress=progress)
     try:
+        part = replace(_part_of(job, number, rule), progress=progress)
         model = _trained(part, number, output)
         return replace(fold, evaluation=_evaluated(part, model, output.parent.name))
     except OutputError:
@@ -161,9 +165,21 @@ def _run_fold(job: _Job, number: int, rule: str, count: int, folder: Path) -> Fo
         return replace(fold, error=str(error))
 
 
-def _with_rule(config: TrainConfig, rule: str) -> TrainConfig:
-    given = config.model_dump(exclude_unset=True)
-    return TrainConfig.model_validate(given | {"holdout": rule})
+def _part_of(job: _Job, number: int, rule: str) -> _Job:
+    """What a fold trains on; it does without targets that only its held-out part has."""
+    given = job.config.model_dump(exclude_unset=True) | {"holdout": rule}
+    parts = split_fovs(job.usable, rule, job.config.holdout_margin_px).fields
+    trained = {name for f in job.usable if parts[f.name].train for name in f.channel_names}
+    left = [target for target in job.targets if target in trained]
+    if len(left) == len(job.targets):
+        return replace(job, config=TrainConfig.model_validate(given))
+    fovs = tuple(fov for fov in job.usable if set(left) & set(fov.channel_names))
+    if not any(parts[fov.name].heldout for fov in fovs):
+        raise DataError("its targets are in no other part, so there is nothing to learn them from")
+    absent = ", ".join(target for target in job.targets if target not in trained)
+    logger.warning("fold %d does without %s: only %s has it", number, absent, rule)
+    config = TrainConfig.model_validate(given | {"targets": left})
+    return replace(job, fovs=fovs, usable=fovs, config=config)
 
 
 def _trained(job: _Job, number: int, output: Path) -> Model:
