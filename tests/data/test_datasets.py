@@ -137,6 +137,12 @@ def test_field_that_cannot_be_used_is_reported(folder):
         open_datasets(write(folder))
 
 
+def test_remedy_for_an_unknown_channel_is_in_the_file(folder):
+    path = write(folder, {"a": {"data": "flow", "source": "Ch9"}})
+    with pytest.raises(ChannelError, match=r"'targets' of data set a in .*datasets\.yaml"):
+        open_datasets(path)
+
+
 def test_two_channels_of_one_target_are_refused(folder):
     with pytest.raises(ConfigError, match="DAPI, MAP2 of field f1 are all"):
         open_datasets(write(folder, {"a": {"data": "neurons"}}, aliases={"X": ["DAPI", "MAP2"]}))

@@ -165,6 +165,7 @@ def test_fields_of_another_magnification_are_resampled(tmp_path):
     model = train(fovs, TrainConfig(**settings), tmp_path / "m.isl", announce=plans.append)
     assert model.card.voxel_size == VoxelSize(1, 0.3, 0.3)
     assert plans[0].train_pixels == 48 * 96 + 96 * 192
+    assert "1 field is resampled to z 1, y 0.3, x 0.3 um" in "\n".join(plans[0].lines())
     asked = settings | {"voxel_size": (None, 0.6, 0.6)}
     model = train(fovs, TrainConfig(**asked), tmp_path / "n.isl", announce=plans.append)
     assert model.card.voxel_size == VoxelSize(1, 0.6, 0.6)

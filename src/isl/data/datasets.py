@@ -14,7 +14,7 @@ from isl.io.fov import Fov
 from isl.io.masks import shifted, without_saturated, without_unmasked, without_zeros
 from isl.io.modality import guess_modality
 from isl.io.open import open_fovs
-from isl.io.roles import Roles, choose_roles
+from isl.io.roles import REMEDY, Roles, choose_roles
 
 COMMON_SOURCE = "TRANSMISSION"
 """Name of the source where fields call it differently."""
@@ -67,11 +67,13 @@ def _open_dataset(
     for fov in fovs:
         try:
             roles = choose_roles([fov], dataset.source, tuple(dataset.names) or None)
-        except ChannelError as error:
+        except ChannelError as found:
+            there = f"name them under 'source' and 'targets' of data set {name} in {path}"
+            error = ChannelError(str(found).replace(REMEDY, there))
             missing = _only_some_targets(fov, dataset)
             if missing is None:
                 if on_bad is None or len(fovs) == 1:
-                    raise ChannelError(f"data set {name}: {error}") from error
+                    raise ChannelError(f"data set {name}: {error}") from found
                 on_bad(f"{name}:{fov.name}", error)
                 continue
             roles = missing

@@ -210,9 +210,10 @@ def _by_name(fovs: Sequence[Fov], kind: str, text: str) -> dict[str, FieldSplit]
 def unknown_label(field: str, kind: str, purpose: str) -> str:
     """Message for a field whose well, plate, condition... is asked for but not known."""
     what = KINDS[kind]
+    table = "" if what == "dataset" else f"in a column '{what}' of a table of images or "
     return (
-        f"field {field} cannot be {purpose}: its {what} is not known; give it in a column "
-        f"'{what}' of a table of images or in a file of data sets, or go by fields instead"
+        f"field {field} cannot be {purpose}: its {what} is not known; give it {table}in a file of "
+        "data sets, or go by fields instead"
     )
 
 

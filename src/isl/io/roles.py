@@ -9,7 +9,8 @@ from isl.core.errors import ChannelError
 from isl.io.fov import Fov, Modality
 from isl.io.modality import TRANSMITTED, guess_modality
 
-_REMEDY = "name them with --source NAME and --targets NAME,NAME"
+REMEDY = "name them with --source NAME and --targets NAME,NAME"
+"""What to do where channels are not clear, on the command line."""
 
 
 @dataclass(frozen=True)
@@ -108,7 +109,7 @@ def check_fov(fov: Fov, roles: Roles) -> None:
     if roles.source not in fov.channel_names:
         raise ChannelError(
             f"{fov.path}: field {fov.name} lacks the source '{roles.source}'; it has: "
-            f"{', '.join(fov.channel_names)}; {_REMEDY}"
+            f"{', '.join(fov.channel_names)}; {REMEDY}"
         )
 
 
@@ -143,7 +144,7 @@ def _choose_source(
     what = "more than one channel looks" if transmitted else "no channel looks"
     raise ChannelError(
         f"{fovs[0].path}: the source is not clear, because {what} like transmitted light; "
-        f"{_REMEDY}; the channels are: {_listing(modalities)}"
+        f"{REMEDY}; the channels are: {_listing(modalities)}"
     )
 
 
@@ -175,7 +176,7 @@ def _check_names(
         if name is not None and name not in modalities:
             raise ChannelError(
                 f"{fovs[0].path}: no field has the {role} '{name}'; "
-                f"the channels are: {_listing(modalities)}; {_REMEDY}"
+                f"the channels are: {_listing(modalities)}; {REMEDY}"
             )
     for name in targets:
         if targets.count(name) > 1:

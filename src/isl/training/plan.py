@@ -9,10 +9,12 @@ from pathlib import Path
 
 import torch
 
+from isl.core.axes import VoxelSize
 from isl.data.checkerboard import Checkerboard, make_checkerboard
 from isl.data.patches import Batch
 from isl.data.published_augmentation import build_augmentation
 from isl.data.splits import Split
+from isl.io.resample import ResampledPixels
 from isl.io.roles import Roles
 from isl.training.budget import Budget
 from isl.training.loss import batch_loss
@@ -46,6 +48,8 @@ class TrainingPlan:
         Where checkpoints, logs and previews go.
     checkerboard
         Data sets by targets.
+    voxel_size, resampled
+        What images are brought to, and the number of fields that had another one.
     start
         Which weights are taken over from another model; empty for random ones.
     """
@@ -63,6 +67,8 @@ class TrainingPlan:
     run_folder: Path
     checkerboard: Checkerboard
     start: str = ""
+    voxel_size: VoxelSize = VoxelSize()  # noqa: RUF009
+    resampled: int = 0
 
     @property
     def minutes(self) -> float:
@@ -84,6 +90,8 @@ class TrainingPlan:
         )
         planes = " or ".join(str(n) for n in self.planes)
         start = (f"start     {self.start}",) if self.start else ()
+        what = "fields are resampled" if self.resampled > 1 else "field is resampled"
+        voxels = (f"voxels    {self.resampled} {what} to {self.voxel_size}",)
         table = self.checkerboard
         uneven = len(table.rows) > 1 or len(set(table.weights)) > 1
         return (
@@ -92,6 +100,7 @@ class TrainingPlan:
             f"targets   {targets}",
             f"because   {self.roles.reason}",
             f"fields    {self.fields}, {self.train_pixels / 1e6:.3g} megapixels to train on",
+            *(voxels if self.resampled else ()),
             f"held out  {self.split.holdout} ({self.split.reason}), {self._heldout_text()}",
             f"network   {self.parameters / 1e6:.2f} million parameters",
             *start,
@@ -128,6 +137,8 @@ def make_plan(
         run_folder=run_folder,
         checkerboard=make_checkerboard(samples, roles.targets, module.sampler, module.weights),
         start=start,
+        voxel_size=data.voxel_size,
+        resampled=sum(isinstance(fov.pixels, ResampledPixels) for fov in data.fovs),
     )
 
 
