@@ -1,10 +1,13 @@
+from unittest.mock import Mock
+
 import numpy as np
 import torch
 from torch.optim.swa_utils import AveragedModel
 
 from isl.data.patches import Batch
 from isl.models.distribution import SplitLogistic
-from isl.training.callbacks import PREVIEW_PX, moving_average, preview_rows
+from isl.training.callbacks import PREVIEW_PX, ReportProgress, moving_average, preview_rows
+from isl.training.module import LabelingModule
 
 
 def batch(side, presence):
@@ -39,3 +42,11 @@ def test_moving_average_forgets_the_start_and_then_follows_slowly():
         layer.weight.data.fill_(1.0 if step < 100 else 2.0)
         average.update_parameters(layer)
     assert 1.2 < average.module.weight.item() < 1.9
+
+
+def test_progress_leaves_out_targets_that_the_held_out_part_lacks():
+    module = Mock(LabelingModule, loss=0.5, scores={"A": 0.9, "B": float("nan")})
+    module.configure_mock(wait_share=0.0, fraction=0.1)
+    reported = []
+    ReportProgress(reported.append).on_train_batch_end(Mock(), module, None, Mock(), 0)
+    assert [name for name, _ in reported[0].values] == ["loss", "r A", "waiting for data"]

@@ -184,7 +184,7 @@ class TrainConfig(Config):
     it is not forgotten."""
     freeze: tuple[Literal["inputs", "shared", "heads"], ...] = ()
     """Parts of that model that stay as they are: inputs (the first layer), shared (all between) and
-    heads (of its targets)."""
+    heads (of its targets), separated by commas."""
     shared_learning_rate: Fraction = 1.0
     """Share of the learning rate for what is taken over from that model."""
 

@@ -164,7 +164,7 @@ class ReportProgress(Callback):
             )
         values = (
             ("loss", loss),
-            *((f"r {n}", r) for n, r in pl_module.scores.items()),
+            *((f"r {n}", r) for n, r in pl_module.scores.items() if r == r),
             ("waiting for data", pl_module.wait_share),
         )
         message = f"training, step {trainer.global_step}"

@@ -46,6 +46,7 @@ def test_what_is_there_is_found_and_what_is_not_is_chance(tmp_path):
         ((0.25, 0.2, 0.3), 0.1, 0.1, "weakly"),
         ((0.5, 0.4, 0.6), 0.1, 0.55, "no better than a plane"),
         ((0.2, 0.05, 0.3), 0.1, 0.0, "chance"),
+        ((0.0, -0.1, 0.1), 0.1, 0.9, "no better than a plane"),
         ((-0.5, -0.6, -0.4), -0.1, 0.0, "chance"),
         ((0.9, NAN, NAN), 0.1, 0.0, "chance"),
         ((0.05, -0.1, 0.2), NAN, 0.0, "chance"),

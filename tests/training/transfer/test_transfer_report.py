@@ -49,6 +49,7 @@ def test_the_same_model_agrees_with_itself(models, tmp_path):
     fov = field(without=("DAPI",))
     report = transfer_report(before, before, [sample(fov, roles)], roles)
     assert (report.boxes, report.part, report.given_up) == (1, "held-out", ())
+    assert "on 1 box of the held-out part" in report.lines()[0]
     dapi, map2 = report.targets
     assert dapi.agreement == map2.agreement == pytest.approx(1.0)
     assert dapi.difference == map2.difference == 0.0

@@ -250,7 +250,8 @@ def verdict_of(r: Interval, chance: Interval, best_plane: float) -> Verdict:
     """
     luck = 0.0 if np.isnan(chance.high) else max(chance.high, 0.0)
     if not r.low > luck:
-        return "chance"
+        # A run too short to learn what a plane shows already says nothing against the target.
+        return "no better than a plane" if best_plane >= WEAK_R else "chance"
     if r.value <= best_plane:
         return "no better than a plane"
     return "weakly" if r.value < WEAK_R else "can be predicted"

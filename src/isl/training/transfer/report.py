@@ -82,7 +82,8 @@ class TransferReport:
         lines = [str(change) for change in self.targets]
         if self.given_up:
             lines.append(f"given up: {', '.join(self.given_up)}")
-        head = f"targets of the model to start from, on {self.boxes} boxes of the {self.part} part:"
+        boxes = f"{self.boxes} box{'es' * (self.boxes != 1)}"
+        head = f"targets of the model to start from, on {boxes} of the {self.part} part:"
         return (head, *lines) if lines else ()
 
     def write(self, path: Path) -> None:
