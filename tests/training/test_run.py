@@ -4,6 +4,7 @@ import signal
 import numpy as np
 import pytest
 import torch
+from scipy.ndimage import gaussian_filter
 from training_scene import TINY, field
 
 from isl.core.axes import VoxelSize
@@ -188,6 +189,20 @@ def test_resuming_after_the_last_step_changes_nothing(tmp_path):
     again = train([field()], settings, tmp_path / "m.isl", resume=True)
     assert same(first, again)
     assert again.card.provenance.steps == 4
+
+
+def test_published_crops_are_no_larger_than_the_field(tmp_path):
+    settings = {
+        "network": {"name": "isl2018", "base_depth": 8, "planes": 2, "classes": 4},
+        **{"batch_size": 2, "max_steps": 3, "validate_steps": 3, "source": "phase"},
+        **{"patch_px": 250, "holdout": "none"},
+    }
+    rng = np.random.default_rng(0)
+    phase = gaussian_filter(rng.normal(100, 50, (3, 300, 320)), (0, 3, 3)).astype(np.float32)
+    fov = fov_from_arrays({"phase": phase, "DAPI": phase[1]}, name="a")
+    model = train([fov], TrainConfig(**settings), tmp_path / "m.isl")
+    assert model.card.training["crop_px"] == 300
+    assert all(weight.isfinite().all() for weight in weights(model))
 
 
 def test_depth_of_the_stacks_is_kept_with_the_model(tmp_path):

@@ -111,7 +111,7 @@ class TrainConfig(Config):
     The network isl2018 predicts the inner patch_px - 242 pixels, 8 plus a multiple of 16."""
     crop_px: Positive | None = None
     """Side of crops that are each cut into several patches, 6 pixels apart; by default each patch
-    is drawn by itself. For the network isl2018 alone."""
+    is drawn by itself. No larger than the smallest area. For the network isl2018 alone."""
     content_share: Fraction = 0.0
     """Share of patches drawn where the targets have content; the rest is drawn evenly."""
 

@@ -87,6 +87,7 @@ def train(
     config = _with_network_of(old, config)
     with ArrayCache(config.cache_gb * 1e9) as cache:
         data = prepare(fovs, config, old, cache, progress=progress, on_bad=on_bad)
+        config = _with_crops_that_fit(config, data.samples)
         module = _build_module(data, config)
         start = _start(module, old, data.roles, config)
         trainer = build_trainer(
@@ -159,6 +160,17 @@ def _build_module(data: TrainingData, config: TrainConfig) -> LabelingModule:
     heldout = heldout_boxes(samples, network)
     budget = Budget.of(config, sampler.pixels)
     return LabelingModule(network, config, budget, sampler, tuple(heldout), targets)
+
+
+def _with_crops_that_fit(config: TrainConfig, samples: Sequence[Sample]) -> TrainConfig:
+    """Settings whose crops are not larger than the smallest area they are drawn from.
+
+    The rest of a larger one would be empty, and some of its patches nothing but that.
+    """
+    sides = [side for sample in samples for box in sample.train for side in box.shape]
+    if config.crop_px is None or not sides or min(sides) >= config.crop_px:
+        return config
+    return config.model_copy(update={"crop_px": max(config.patch_px, min(sides))})
 
 
 def _fitting(config: TrainConfig, samples: Sequence[Sample]) -> AnyNetwork:
