@@ -24,7 +24,7 @@ def old(tmp_path_factory):
 
 
 def start(old, tmp_path, name="new.isl", fov=None, **settings):
-    config = TrainConfig(**FROM, start_from=str(old[1]), **settings)
+    config = TrainConfig(**(FROM | settings), start_from=str(old[1]))
     fov = field(without=("DAPI",)) if fov is None else fov
     return train([fov], config, tmp_path / name)
 
@@ -50,10 +50,16 @@ def test_a_frozen_model_learns_a_new_target_and_predicts_the_old_one_as_before(o
 def test_what_is_retained_changes_less(old, tmp_path):
     differences = []
     for weight in (0.0, 20.0):
-        start(old, tmp_path, f"r{weight:g}.isl", retain_weight=weight, max_epochs=None)
+        longer = {
+            "max_steps": 30,
+            "learning_rate": 0.01,
+            "average_decay": 0.5,
+            "plane_dropout": 0.0,
+        }
+        start(old, tmp_path, f"r{weight:g}.isl", retain_weight=weight, **longer)
         folder = RunFolder.of(tmp_path / f"r{weight:g}.isl")
         differences.append(json.loads(folder.transfer.read_text())["targets"][0]["difference"])
-    assert differences[1] < differences[0]
+    assert differences[1] < 0.8 * differences[0]
 
 
 def test_old_targets_may_be_given_up(old, tmp_path):
