@@ -14,9 +14,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from isl.core.networks import ConvNeXtConfig
-from isl.models.distribution import PARAMETERS, SplitLogistic
-from isl.models.labeling import LabelingNetwork
-from isl.models.network import DepthSampling, Head, round_up
+from isl.models.distribution import PARAMETERS
+from isl.models.network import DensityNetwork, DepthSampling, Head, round_up
 
 _BYTES = 4
 _LIVE_ACTIVATIONS = 12  # copies of the finest feature maps held at once
@@ -53,7 +52,7 @@ class ConvNeXtBlock(nn.Module):
         return outer
 
 
-class ConvNeXtUNet(LabelingNetwork):
+class ConvNeXtUNet(DensityNetwork):
     """A U-Net with a ConvNeXt encoder.
 
     Attributes
@@ -109,12 +108,6 @@ class ConvNeXtUNet(LabelingNetwork):
             x = level(merge(torch.cat([skip, up(x)], 1)))
         raw: Tensor = self.head(x)
         return raw
-
-    def distribution(
-        self, source: Float[Tensor, "b z y x"], z_position: Float[Tensor, "b z"]
-    ) -> SplitLogistic:
-        raw = self(source, z_position).float()
-        return SplitLogistic.from_raw(raw, targets=raw.shape[1] // PARAMETERS)
 
     def bytes_per_pixel(self, planes: int) -> float:
         finest = _LIVE_ACTIVATIONS * self.config.widths[0] / self.config.stem_stride**2

@@ -117,7 +117,17 @@ class Head(nn.Sequential):
         super().__init__(nn.Conv2d(channels, parameters * stride**2, 1), nn.PixelShuffle(stride))
 
 
-class Network(LabelingNetwork):
+class DensityNetwork(LabelingNetwork):
+    """A network whose output holds the parameters of a split logistic for each pixel and target."""
+
+    def distribution(
+        self, source: Float[Tensor, "b z y x"], z_position: Float[Tensor, "b z"]
+    ) -> SplitLogistic:
+        raw = self(source, z_position).float()
+        return SplitLogistic.from_raw(raw, targets=raw.shape[1] // PARAMETERS)
+
+
+class Network(DensityNetwork):
     """The default network.
 
     Attributes
@@ -147,7 +157,7 @@ class Network(LabelingNetwork):
         super().__init__()
         self.config = config
         widths, levels = config.widths, list(zip(config.widths, config.blocks, strict=True))
-        self.stride = config.stem_stride * 2 ** (len(widths) - 1)
+        self.stride = config.stride
         self.margin_px = margin_px(config)
         self.depth = DepthSampling(config.z_slots)
         self.stem = Stem(config.z_slots, widths[0], config.stem_stride)
@@ -170,12 +180,6 @@ class Network(LabelingNetwork):
             x = level(skip + up(x))
         raw: Tensor = self.head(x)
         return raw
-
-    def distribution(
-        self, source: Float[Tensor, "b z y x"], z_position: Float[Tensor, "b z"]
-    ) -> SplitLogistic:
-        raw = self(source, z_position).float()
-        return SplitLogistic.from_raw(raw, targets=raw.shape[1] // PARAMETERS)
 
     def bytes_per_pixel(self, planes: int) -> float:
         finest = _LIVE_ACTIVATIONS * self.config.widths[0] / self.config.stem_stride**2

@@ -14,9 +14,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from isl.core.networks import UNetConfig
-from isl.models.distribution import PARAMETERS, SplitLogistic
-from isl.models.labeling import LabelingNetwork
-from isl.models.network import DepthSampling, round_up
+from isl.models.distribution import PARAMETERS
+from isl.models.network import DensityNetwork, DepthSampling, round_up
 
 _BYTES = 4
 _LIVE_ACTIVATIONS = 6  # copies of the finest feature maps held at once
@@ -36,7 +35,7 @@ class DoubleConvolution(nn.Sequential):
         )
 
 
-class UNet(LabelingNetwork):
+class UNet(DensityNetwork):
     """A plain 2D U-Net.
 
     Attributes
@@ -83,12 +82,6 @@ class UNet(LabelingNetwork):
             x = level(torch.cat([skip, up(x)], 1))
         raw: Tensor = self.head(x)
         return raw
-
-    def distribution(
-        self, source: Float[Tensor, "b z y x"], z_position: Float[Tensor, "b z"]
-    ) -> SplitLogistic:
-        raw = self(source, z_position).float()
-        return SplitLogistic.from_raw(raw, targets=raw.shape[1] // PARAMETERS)
 
     def bytes_per_pixel(self, planes: int) -> float:
         return _BYTES * (_LIVE_ACTIVATIONS * self.config.widths[0] + 3.0 * planes)
