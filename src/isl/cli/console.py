@@ -104,6 +104,12 @@ class BadFields:
         count = len(self.names)
         return f"{count} bad field{'s' * (count > 1)} skipped, see above" if count else ""
 
+    def report(self) -> int:
+        """Print the summary where there is one; returns the exit code."""
+        if self.names:
+            say(self.summary())
+        return self.exit_code
+
 
 @contextmanager
 def orderly_signals() -> Iterator[list[BaseException]]:

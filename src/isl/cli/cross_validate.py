@@ -82,9 +82,8 @@ def cross_validate(
         raise
     _show(found)
     say(f"scores: {output / 'scores.csv'}, report: {output / 'report.md'}")
-    if bad.names:
-        say(bad.summary())
-    return SOME_BAD if found.failed else bad.exit_code
+    code = bad.report()
+    return SOME_BAD if found.failed else code
 
 
 cross_validate.__annotations__["settings"] = Annotated[flags_of(TrainConfig), Parameter(name="*")]

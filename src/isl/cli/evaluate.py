@@ -91,9 +91,7 @@ def evaluate(
     say(f"report: {output}")
     if panels is not None:
         say(f"error panels: {panels}")
-    if bad.names:
-        say(bad.summary())
-    return bad.exit_code
+    return bad.report()
 
 
 def show_scores(evaluation: Evaluation) -> None:

@@ -47,9 +47,7 @@ def info(
     show_fields(fovs, path)
     show_channels(fovs)
     show_roles(fovs, source, split_names(targets))
-    if bad.names:
-        say(bad.summary())
-    return bad.exit_code
+    return bad.report()
 
 
 def show_fields(fovs: Sequence[Fov], path: Path) -> None:

@@ -76,9 +76,7 @@ def learning_curve(
         raise
     say("\n".join(curve.lines()))
     say(f"curve: {output / 'curve.png'}, report: {output / 'report.md'}")
-    if bad.names:
-        say(bad.summary())
-    return bad.exit_code
+    return bad.report()
 
 
 learning_curve.__annotations__["settings"] = Annotated[flags_of(TrainConfig), Parameter(name="*")]

@@ -60,9 +60,7 @@ def predictable(
         )
     say("\n".join(answers.lines()))
     say(f"answer: {output / 'answer.md'}, model: {output / 'model.isl'}")
-    if bad.names:
-        say(bad.summary())
-    return bad.exit_code
+    return bad.report()
 
 
 predictable.__annotations__["settings"] = Annotated[flags_of(TrainConfig), Parameter(name="*")]

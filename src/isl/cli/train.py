@@ -64,9 +64,7 @@ def train(
                 on_bad=bad,
             )
         say(closing_lines(model, output, data[0]))
-        if bad.names:
-            say(bad.summary())
-    return bad.exit_code
+        return bad.report()
 
 
 train.__annotations__["settings"] = Annotated[flags_of(TrainConfig), Parameter(name="*")]

@@ -89,9 +89,7 @@ def tune(
             stderr().print(f"to go on, repeat the command; so far: {output / 'report.md'}")
         raise
     say(closing_lines(found, output))
-    if bad.names:
-        say(bad.summary())
-    return bad.exit_code
+    return bad.report()
 
 
 tune.__annotations__["settings"] = Annotated[flags_of(TrainConfig), Parameter(name="*")]
