@@ -12,7 +12,7 @@ from isl.data.samples import ArrayCache, load_samples, normalize_targets
 from isl.data.splits import split_fovs
 from isl.io.arrays import fov_from_arrays
 from isl.io.roles import Roles
-from isl.models.network import DepthSampling
+from isl.models.density import DepthSampling
 
 RNG = np.random.default_rng(0)
 

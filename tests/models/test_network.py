@@ -4,7 +4,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from isl.core.networks import NetworkConfig
-from isl.models.network import DepthSampling, build_network, margin_px
+from isl.models.density import DepthSampling
+from isl.models.network import build_network, margin_px
 
 SMALL = NetworkConfig(widths=(4, 6, 8), blocks=(1, 2, 1), z_slots=5)
 CONFIGS = [

@@ -14,8 +14,9 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from isl.core.networks import ConvNeXtConfig
+from isl.models.density import DensityNetwork, DepthSampling, Head
 from isl.models.distribution import PARAMETERS
-from isl.models.network import DensityNetwork, DepthSampling, Head, round_up
+from isl.models.network import round_up
 
 _BYTES = 4
 _LIVE_ACTIVATIONS = 12  # copies of the finest feature maps held at once
@@ -95,10 +96,8 @@ class ConvNeXtUNet(DensityNetwork):
         self.decoder = nn.ModuleList(_blocks(w, _DECODER_BLOCKS) for w in widths[:-1])
         self.head = Head(widths[0], targets * PARAMETERS, stem)
 
-    def forward(
-        self, source: Float[Tensor, "b z y x"], z_position: Float[Tensor, "b z"]
-    ) -> Float[Tensor, "b p y x"]:
-        x = self.encoder[0](self.stem(self.depth(source, z_position)))
+    def body(self, sampled: Float[Tensor, "b s y x"]) -> Float[Tensor, "b p y x"]:
+        x = self.encoder[0](self.stem(sampled))
         skips = []
         for level, down in zip(self.encoder[1:], self.down, strict=True):
             skips.append(x)

@@ -9,6 +9,7 @@ convolutions are zero padded), so a tile with `Network.margin_px` of real pixels
 same answer as the whole image.
 """
 
+from dataclasses import replace
 from itertools import pairwise
 
 import torch
@@ -17,40 +18,12 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from isl.core.networks import NetworkConfig
-from isl.models.distribution import PARAMETERS, SplitLogistic
-from isl.models.labeling import LabelingNetwork
+from isl.models.density import DensityNetwork, DepthSampling, Head
+from isl.models.distribution import PARAMETERS
+from isl.models.stages import SOURCE, Stage
 
 _BYTES = 4
 _LIVE_ACTIVATIONS = 10  # copies of the finest feature maps held at once, measured
-
-
-class DepthSampling(nn.Module):
-    """Sample a stack at evenly spaced depths by linear interpolation between its planes.
-
-    A stack of any number of planes, at any spacing, becomes one of ``slots`` planes; a stack that
-    already has them is passed on unchanged.
-    """
-
-    def __init__(self, slots: int) -> None:
-        super().__init__()
-        self.slots = slots
-
-    def weights(self, z_position: Float[Tensor, "b z"]) -> Float[Tensor, "b s z"]:
-        """Share of each plane in each slot; rows add up to one."""
-        planes = z_position.shape[1]
-        if planes == 1:
-            return z_position.new_ones(z_position.shape[0], self.slots, 1)
-        depth = torch.linspace(0, 1, self.slots, device=z_position.device)
-        depth = depth.expand(z_position.shape[0], -1).contiguous()
-        right = torch.searchsorted(z_position.contiguous(), depth).clamp(1, planes - 1)
-        z_left, z_right = z_position.gather(1, right - 1), z_position.gather(1, right)
-        share = ((depth - z_left) / (z_right - z_left)).clamp(0, 1)[..., None]
-        return F.one_hot(right - 1, planes) * (1 - share) + F.one_hot(right, planes) * share
-
-    def forward(
-        self, source: Float[Tensor, "b z y x"], z_position: Float[Tensor, "b z"]
-    ) -> Float[Tensor, "b s y x"]:
-        return torch.einsum("bsz,bzyx->bsyx", self.weights(z_position), source)
 
 
 class ResidualBlock(nn.Module):
@@ -110,21 +83,32 @@ class Up(nn.Sequential):
         )
 
 
-class Head(nn.Sequential):
-    """Back to full resolution: the parameters of each pixel of a cell, put in place."""
+class Merge(nn.Module):
+    """One step up: what comes from the coarser level is added to the finer one, and worked on."""
 
-    def __init__(self, channels: int, parameters: int, stride: int) -> None:
-        super().__init__(nn.Conv2d(channels, parameters * stride**2, 1), nn.PixelShuffle(stride))
+    def __init__(self, up: nn.Module, level: nn.Module) -> None:
+        super().__init__()
+        self.up = up
+        self.level = level
+
+    def forward(
+        self, skip: Float[Tensor, "b c y x"], coarse: Float[Tensor, "b d v u"]
+    ) -> Float[Tensor, "b p q r"]:
+        found: Tensor = self.level(skip + self.up(coarse))
+        return found
 
 
-class DensityNetwork(LabelingNetwork):
-    """A network whose output holds the parameters of a split logistic for each pixel and target."""
+class With(nn.Module):
+    """A module of one or more inputs, and another after it."""
 
-    def distribution(
-        self, source: Float[Tensor, "b z y x"], z_position: Float[Tensor, "b z"]
-    ) -> SplitLogistic:
-        raw = self(source, z_position).float()
-        return SplitLogistic.from_raw(raw, targets=raw.shape[1] // PARAMETERS)
+    def __init__(self, first: nn.Module, second: nn.Module) -> None:
+        super().__init__()
+        self.first = first
+        self.second = second
+
+    def forward(self, *inputs: Float[Tensor, "b _ _ _"]) -> Float[Tensor, "b _ _ _"]:
+        found: Tensor = self.second(self.first(*inputs))
+        return found
 
 
 class Network(DensityNetwork):
@@ -167,10 +151,8 @@ class Network(DensityNetwork):
         self.decoder = nn.ModuleList(Level(w, n, config.dropout) for w, n in levels[:-1])
         self.head = Head(widths[0], targets * PARAMETERS, config.stem_stride)
 
-    def forward(
-        self, source: Float[Tensor, "b z y x"], z_position: Float[Tensor, "b z"]
-    ) -> Float[Tensor, "b p y x"]:
-        x = self.stem(self.depth(source, z_position))
+    def body(self, sampled: Float[Tensor, "b s y x"]) -> Float[Tensor, "b p y x"]:
+        x = self.stem(sampled)
         skips = []
         for level, down in zip(self.encoder, self.down, strict=False):
             skips.append(level(x))
@@ -180,6 +162,27 @@ class Network(DensityNetwork):
             x = level(skip + up(x))
         raw: Tensor = self.head(x)
         return raw
+
+    def stages(self) -> tuple[Stage, ...]:
+        """One stage for each level on the way down, and one on the way up."""
+        config = self.config
+        pitches = [config.stem_stride * 2**level for level in range(len(config.widths))]
+        reaches = [2 * blocks * pitch for blocks, pitch in zip(config.blocks, pitches, strict=True)]
+        first = nn.Sequential(self.stem, self.encoder[0])
+        found = [Stage("down0", first, (SOURCE,), pitches[0], reaches[0] + pitches[0], pitches[0])]
+        for level, pitch in enumerate(pitches[1:], start=1):
+            deeper = nn.Sequential(self.down[level - 1], self.encoder[level])
+            fine = (found[-1].name,)
+            found.append(Stage(f"down{level}", deeper, fine, pitch, reaches[level], pitch))
+        for level in reversed(range(len(pitches) - 1)):
+            merge = Merge(self.up[level], self.decoder[level])
+            inputs, coarser = (f"down{level}", found[-1].name), pitches[level + 1]
+            found.append(
+                Stage(f"up{level}", merge, inputs, pitches[level], reaches[level], coarser)
+            )
+        last = found.pop()
+        whole = With(last.module, self.head)
+        return (*found, replace(last, module=whole, pitch_px=1))
 
     def bytes_per_pixel(self, planes: int) -> float:
         finest = _LIVE_ACTIVATIONS * self.config.widths[0] / self.config.stem_stride**2

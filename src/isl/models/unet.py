@@ -14,8 +14,9 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from isl.core.networks import UNetConfig
+from isl.models.density import DensityNetwork, DepthSampling
 from isl.models.distribution import PARAMETERS
-from isl.models.network import DensityNetwork, DepthSampling, round_up
+from isl.models.network import round_up
 
 _BYTES = 4
 _LIVE_ACTIVATIONS = 6  # copies of the finest feature maps held at once
@@ -70,10 +71,8 @@ class UNet(DensityNetwork):
         self.decoder = nn.ModuleList(DoubleConvolution(2 * w, w) for w in widths[:-1])
         self.head = nn.Conv2d(widths[0], targets * PARAMETERS, 1)
 
-    def forward(
-        self, source: Float[Tensor, "b z y x"], z_position: Float[Tensor, "b z"]
-    ) -> Float[Tensor, "b p y x"]:
-        x = self.encoder[0](self.depth(source, z_position))
+    def body(self, sampled: Float[Tensor, "b s y x"]) -> Float[Tensor, "b p y x"]:
+        x = self.encoder[0](sampled)
         skips = []
         for level in self.encoder[1:]:
             skips.append(x)

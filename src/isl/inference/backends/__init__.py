@@ -1,0 +1,1 @@
+"""How a network is run: torch, ONNX Runtime, OpenVINO, and which is fastest here."""
