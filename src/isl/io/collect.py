@@ -26,10 +26,13 @@ class Candidate:
         What to call it in a report.
     open
         Opens it; raises `IslError` where that fails.
+    files
+        Files, or the OME-Zarr folder, that it opens; empty where nobody asks.
     """
 
     name: str
     open: Callable[[], Sequence[Fov]]
+    files: tuple[Path, ...] = ()
 
 
 def open_candidates(candidates: Iterable[Candidate], on_bad: OnBad | None) -> list[Fov]:

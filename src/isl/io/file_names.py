@@ -232,7 +232,10 @@ def _candidates(root: Path, images: Sequence[PlaneImage]) -> list[Candidate]:
     groups: dict[str, list[PlaneImage]] = {}
     for image in images:
         groups.setdefault(image.fov, []).append(image)
-    return [Candidate(n, partial(_open_field, root, n, group)) for n, group in groups.items()]
+    return [
+        Candidate(n, partial(_open_field, root, n, group), tuple(i.path for i in group))
+        for n, group in groups.items()
+    ]
 
 
 def _open_field(root: Path, name: str, images: Sequence[PlaneImage]) -> list[Fov]:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
-from functools import partial
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import lru_cache, partial
 from pathlib import Path
 
 from isl.core.errors import ConfigError, DataError, IslError
@@ -13,6 +14,7 @@ from isl.io.fov import Fov
 from isl.io.staging import RUN_MARKER
 
 _log = logging.getLogger(__name__)
+_MOST_REMEMBERED = 50_000
 _TIFF_SUFFIXES = frozenset({".tif", ".tiff"})
 _TABLE_SUFFIXES = frozenset({".csv", ".parquet"})
 _MAKER_SUFFIXES = frozenset({".nd2", ".czi", ".lif"})
@@ -124,33 +126,64 @@ def _open_plane(path: Path) -> list[Fov]:
 
 def _folder(root: Path, pattern: str | None, on_bad: OnBad | None) -> list[Candidate]:
     """Candidates below a folder; OME-Zarr folders in it are not searched but opened."""
+    return find_candidates(root, *walk_images(root), pattern=pattern, on_bad=on_bad)
+
+
+def find_candidates(
+    root: Path,
+    files: Sequence[Path],
+    zarrs: Sequence[Path],
+    *,
+    pattern: str | None = None,
+    on_bad: OnBad | None = None,
+) -> list[Candidate]:
+    """Group what lies below a folder into what opens together; only heads of TIFF files are read.
+
+    Parameters
+    ----------
+    root
+        The folder.
+    files, zarrs
+        What `walk_images` found in it, or a part of that.
+    pattern
+        As for `open_fovs`.
+    on_bad
+        Told about fields of an OME-Zarr group that do not open, once its candidate is opened.
+
+    Returns
+    -------
+    list of Candidate
+        Predictions among other images are left out.
+    """
     from isl.io.file_names import named_fields, pattern_fields
     from isl.io.plane_files import PLANE_SUFFIXES
     from isl.io.published_names import is_published_name, published_fields
 
-    files, zarrs = _walk(root)
     images = [f for f in files if f.suffix.lower() in PLANE_SUFFIXES]
     if pattern is not None:
         return pattern_fields(root, images, pattern)
     published = [f for f in images if is_published_name(f.name)]
     stacks, planes = _sorted_tiffs([f for f in images if not is_published_name(f.name)])
     makers = [f for f in files if f.suffix.lower() in _MAKER_SUFFIXES]
-    zarrs, stacks = _without_predictions(zarrs, stacks, bool(published or planes or makers))
+    images_beside = bool(published or planes or makers)
+    wanted_zarrs, wanted_stacks = _without_predictions(zarrs, stacks, images_beside)
     return [
-        *(Candidate(z.name, partial(_open_omezarr, z, on_bad)) for z in zarrs),
+        *(Candidate(z.name, partial(_open_omezarr, z, on_bad), (z,)) for z in wanted_zarrs),
         *published_fields(published),
         *named_fields(root, planes),
-        *(Candidate(f.name, partial(_open_file, f)) for f in (*stacks, *makers)),
+        *(Candidate(f.name, partial(_open_file, f), _files_of(f)) for f in wanted_stacks),
+        *(Candidate(f.name, partial(_open_file, f), (f,)) for f in makers),
     ]
 
 
 def _without_predictions(
-    zarrs: list[Path], stacks: list[Path], among_others: bool
-) -> tuple[list[Path], list[Path]]:
+    zarrs: Sequence[Path], stacks: Sequence[Path], among_others: bool
+) -> tuple[Sequence[Path], Sequence[Path]]:
     """Leave out predictions, which are nothing to predict from, unless there is nothing else."""
     from isl.io.provenance import is_prediction
 
-    predictions = {path for path in (*zarrs, *stacks) if is_prediction(path)}
+    predictions = {path for path in zarrs if is_prediction(path)}
+    predictions |= {path for path in stacks if _tiff_kind(path).is_prediction}
     if len(predictions) == len(zarrs) + len(stacks) and not among_others:
         return zarrs, stacks
     for path in sorted(predictions):
@@ -158,22 +191,64 @@ def _without_predictions(
     return [z for z in zarrs if z not in predictions], [s for s in stacks if s not in predictions]
 
 
-def _walk(folder: Path) -> tuple[list[Path], list[Path]]:
-    """Files and OME-Zarr folders below a folder, sorted; hidden ones are left out."""
+def walk_images(folder: Path, skip: Path | None = None) -> tuple[list[Path], list[Path]]:
+    """Files and OME-Zarr folders below a folder, sorted; hidden ones are left out.
+
+    Parameters
+    ----------
+    folder
+        Where to look.
+    skip
+        A folder below it to leave out.
+
+    Raises
+    ------
+    OSError
+        Where a folder cannot be listed.
+    """
     files: list[Path] = []
     zarrs: list[Path] = []
     for entry in sorted(folder.iterdir()):
-        if entry.name.startswith("."):
+        if entry.name.startswith(".") or entry == skip:
             continue
         if entry.is_file():
             files.append(entry)
         elif entry.suffix == ".zarr" or _has_zarr_metadata(entry):
             zarrs.append(entry)
         elif entry.is_dir() and not (entry / RUN_MARKER).is_file():
-            more_files, more_zarrs = _walk(entry)
+            more_files, more_zarrs = walk_images(entry, skip)
             files += more_files
             zarrs += more_zarrs
     return files, zarrs
+
+
+@dataclass(frozen=True)
+class _TiffKind:
+    """What a TIFF file is among others: alone or a plane, own or foreign."""
+
+    is_plane: bool
+    is_prediction: bool
+    files: tuple[Path, ...]
+
+
+def _tiff_kind(path: Path) -> _TiffKind:
+    stat = path.stat()
+    return _remembered_kind(path, stat.st_mtime_ns, stat.st_size)
+
+
+@lru_cache(maxsize=_MOST_REMEMBERED)
+def _remembered_kind(path: Path, _mtime_ns: int, _size: int) -> _TiffKind:
+    """Kind of a file that has not changed: a folder that grows is looked at again and again."""
+    from isl.io.provenance import is_prediction
+    from isl.io.tiff import files_of, is_single_plane
+
+    own = is_prediction(path)
+    single = is_single_plane(path) and not own
+    return _TiffKind(single, own, (path,) if single else tuple(sorted(files_of(path))))
+
+
+def _files_of(path: Path) -> tuple[Path, ...]:
+    return _tiff_kind(path).files
 
 
 def _sorted_tiffs(images: Iterable[Path]) -> tuple[list[Path], list[Path]]:
@@ -182,9 +257,6 @@ def _sorted_tiffs(images: Iterable[Path]) -> tuple[list[Path], list[Path]]:
     A file that cannot be read counts as a plane, so that the field its name belongs to is
     reported and not quietly opened without it.
     """
-    from isl.io.provenance import is_prediction
-    from isl.io.tiff import files_of, is_single_plane
-
     stacks: list[Path] = []
     planes: list[Path] = []
     covered: set[Path] = set()
@@ -193,11 +265,12 @@ def _sorted_tiffs(images: Iterable[Path]) -> tuple[list[Path], list[Path]]:
             planes.append(file)
         elif file.resolve() not in covered:
             try:
-                single = is_single_plane(file) and not is_prediction(file)
-                covered |= set() if single else {f.resolve() for f in files_of(file)}
-            except IslError:
-                single = True
-            (planes if single else stacks).append(file)
+                kind = _tiff_kind(file)
+            except (IslError, FileNotFoundError):
+                planes.append(file)
+                continue
+            covered |= set() if kind.is_plane else {f.resolve() for f in kind.files}
+            (planes if kind.is_plane else stacks).append(file)
     return stacks, planes
 
 

@@ -162,7 +162,7 @@ def published_fields(files: Iterable[Path]) -> list[Candidate]:
     firsts = [group[0] for group in groups.values()]
     names = _field_names(firsts)
     return [
-        Candidate(name, partial(_open_field, name, group))
+        Candidate(name, partial(_open_field, name, group), tuple(file for file, _ in group))
         for name, group in zip(names, groups.values(), strict=True)
     ]
 
