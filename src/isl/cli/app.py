@@ -31,6 +31,7 @@ app["--help"].group = app["--version"].group = Group("Options", sort_key=3)
 _COMMANDS = (
     ("train", JOB, "Learn to predict fluorescence from pairs of images."),
     ("predict", JOB, "Predict the fluorescence of new z-stacks with a trained model."),
+    ("watch", JOB, "Predict fields as the microscope finishes writing them."),
     ("evaluate", JOB, "Say in a report how good predictions are."),
     ("cross-validate", LOOK, "Train and score a model for each part held out in turn."),
     ("learning-curve", LOOK, "Estimate what more training data would bring."),
