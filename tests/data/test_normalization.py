@@ -3,9 +3,11 @@ import pytest
 
 from isl.core.errors import BlankImageError, DataError
 from isl.data.normalization import (
+    SourceNormalizer,
     TargetNormalizer,
     measure_source,
     measure_source_array,
+    measured_boxes,
     project,
     usable_planes,
 )
@@ -42,6 +44,35 @@ def test_bands_give_the_same_as_the_whole():
     banded, whole = measured(stack).normalizer, measure_source_array(stack, "it")
     assert banded.offset == pytest.approx(whole.offset)
     assert banded.scale == pytest.approx(whole.scale)
+
+
+@pytest.mark.parametrize("rows", [1, 64, 100, 1000])
+def test_rows_read_at_once_do_not_change_a_digit(rows):
+    stack = np.random.default_rng(2).normal(5000, 30, (2, 201, 50)).astype(np.float32)
+    found = measure_source(lambda box: stack[:, *box.slices], (201, 50), "it", rows_at_once=rows)
+    assert found.normalizer == measure_source_array(stack, "it")
+
+
+def test_large_images_are_measured_in_the_same_rows_however_they_are_stored(monkeypatch):
+    monkeypatch.setattr("isl.data.normalization._MOST_PIXELS_PER_PLANE", 64 * 10 * 4)
+    boxes = measured_boxes((64 * 40, 10))
+    assert [(box.y0, box.y1) for box in boxes] == [(n * 640, n * 640 + 64) for n in range(4)]
+    assert measured_boxes((64 * 40, 10), rows_at_once=512) == boxes
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "uint16", "int32", "uint64", "float32", "float64"])
+@pytest.mark.parametrize("clipped", [False, True])
+def test_normalising_is_a_subtraction_and_a_division_in_float32(dtype, clipped):
+    stack = np.random.default_rng(7).normal(120, 30, (2, 9, 11)).clip(0, 255).astype(dtype)
+    expected = (stack.astype(np.float32) - np.float32(119.7)) / np.float32(30.3)
+    expected = expected.clip(0, 1) if clipped else expected
+    normalizer = SourceNormalizer(119.7, 30.3, clipped)
+    before, out = stack.copy(), np.empty(stack.shape, np.float32)
+    assert normalizer.apply(stack).tobytes() == expected.tobytes()
+    assert normalizer.apply(stack.transpose(1, 2, 0)).shape == (9, 11, 2)
+    assert normalizer.apply(stack, out=out) is out
+    assert out.tobytes() == expected.tobytes()
+    assert np.array_equal(stack, before)
 
 
 def test_huge_fields_are_sampled(monkeypatch):

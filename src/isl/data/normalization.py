@@ -11,7 +11,7 @@ this already, what is stored divided by the largest value of its type.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from isl.core.axes import Box
 from isl.core.config import Normalization
 from isl.core.errors import BlankImageError, DataError
+from isl.data.moments import PlaneMoments, joined, moments_of
 
 ReadBox = Callable[[Box], NDArray[Any]]
 """Function from a box to the source pixels in it, (Z, Y, X)."""
@@ -64,10 +65,31 @@ class SourceNormalizer:
     clipped: bool = False
     doubt: str = ""
 
-    def apply(self, zyx: NDArray[Any]) -> NDArray[np.float32]:
-        """Normalised pixels, float32, in the shape given."""
-        normalized = (zyx.astype(np.float32) - np.float32(self.offset)) / np.float32(self.scale)
-        return np.clip(normalized, 0.0, 1.0) if self.clipped else normalized
+    def apply(
+        self, zyx: NDArray[Any], out: NDArray[np.float32] | None = None
+    ) -> NDArray[np.float32]:
+        """Normalise pixels.
+
+        Parameters
+        ----------
+        zyx
+            Any shape and real dtype; not changed.
+        out
+            Array of that shape to write to; a new one by default.
+
+        Returns
+        -------
+        ndarray
+            float32, in the shape given.
+        """
+        if out is None:
+            out = np.empty(zyx.shape, np.float32)
+        # Before they are subtracted, wide integers and doubles become float32, as others do.
+        np.subtract(zyx, np.float32(self.offset), out=out, dtype=np.float32, casting="same_kind")
+        np.divide(out, np.float32(self.scale), out=out)
+        if self.clipped:
+            np.clip(out, 0.0, 1.0, out=out)
+        return out
 
 
 @dataclass(frozen=True)
@@ -155,7 +177,7 @@ def usable_planes(zyx: NDArray[Any], what: str = "the source") -> NDArray[np.boo
     >>> usable_planes(np.stack([np.eye(2), np.ones((2, 2)), np.eye(2)])).tolist()
     [True, False, True]
     """
-    moments = _moments(zyx)
+    moments = moments_of(zyx)
     _check_any_usable(moments, what)
     return moments.usable
 
@@ -186,7 +208,7 @@ def measure_source_array(
     DataError
         Where the recipe is ``"full-range"`` and the pixels are numbers beyond 0..1.
     """
-    return _normalizer(_moments(zyx), what, recipe, dtype or zyx.dtype)
+    return _normalizer(moments_of(zyx), what, recipe, dtype or zyx.dtype)
 
 
 def measure_source(
@@ -195,11 +217,13 @@ def measure_source(
     what: str,
     recipe: Normalization = "standard",
     dtype: np.dtype[Any] | None = None,
+    rows_at_once: int = _BAND_ROWS,
 ) -> MeasuredSource:
     """Measure the source of one field and time point without holding it in memory.
 
-    Bands of 64 rows are read one after the other: all of them up to about four million pixels a
-    plane, evenly spaced ones beyond, so that the answer does not depend on how the field is tiled.
+    All rows are read up to about four million pixels a plane; beyond, every n-th band of 64 rows,
+    with the smallest n that keeps to four million. The answer depends on the pixels alone: not on
+    tiles, threads, or how many rows are read at once.
 
     Parameters
     ----------
@@ -209,6 +233,8 @@ def measure_source(
         Rows and columns of the image.
     what, recipe, dtype
         As for `measure_source_array`.
+    rows_at_once
+        Rows that are read together where all are read; more where a file holds them together.
 
     Raises
     ------
@@ -217,65 +243,29 @@ def measure_source(
     DataError
         Where the recipe is ``"full-range"`` and the pixels are numbers beyond 0..1.
     """
-    size_y, size_x = shape_yx
-    starts = range(0, size_y, _BAND_ROWS)
-    most = max(1, _MOST_PIXELS_PER_PLANE // (_BAND_ROWS * size_x))
-    step = -(-len(starts) // most)
     parts = []
-    for y0 in starts[::step]:
-        pixels = read(Box(y0, min(y0 + _BAND_ROWS, size_y), 0, size_x))
-        parts.append(_moments(pixels))
-    moments = _joined(parts)
+    for box in measured_boxes(shape_yx, rows_at_once):
+        pixels = read(box)
+        parts.append(moments_of(pixels))
+    moments = joined(parts)
     _check_any_usable(moments, what)
     kept = moments.of(moments.usable)
     return MeasuredSource(_normalizer(kept, what, recipe, dtype or pixels.dtype), moments.usable)
 
 
-@dataclass(frozen=True)
-class _Moments:
-    """Count, sum, sum of squares and extremes of each of Z planes, in double precision."""
-
-    count: int
-    total: NDArray[np.float64]
-    squares: NDArray[np.float64]
-    low: NDArray[np.float64]
-    high: NDArray[np.float64]
-
-    @property
-    def usable(self) -> NDArray[np.bool_]:
-        """Planes that are neither NaN nor one value throughout."""
-        return np.asarray(self.high > self.low)
-
-    def of(self, planes: NDArray[np.bool_]) -> _Moments:
-        """The moments of some of the planes."""
-        parts = (self.total, self.squares, self.low, self.high)
-        return _Moments(self.count, *(part[planes] for part in parts))
+def measured_boxes(shape_yx: tuple[int, int], rows_at_once: int = _BAND_ROWS) -> list[Box]:
+    """Boxes that `measure_source` reads, the first row first; together all of a small image."""
+    size_y, size_x = shape_yx
+    bands = -(-size_y // _BAND_ROWS)
+    step = -(-bands // max(1, _MOST_PIXELS_PER_PLANE // (_BAND_ROWS * size_x)))
+    rows = max(rows_at_once, 1) if step == 1 else _BAND_ROWS
+    return [
+        Box(y0, min(y0 + rows, size_y), 0, size_x)
+        for y0 in range(0, size_y, rows if step == 1 else step * _BAND_ROWS)
+    ]
 
 
-def _moments(zyx: NDArray[Any]) -> _Moments:
-    """Moments of planes; extremes leave NaN out, and are NaN where there is nothing else."""
-    values = [plane.astype(np.float64).ravel() for plane in zyx]
-    return _Moments(
-        values[0].size,
-        np.array([plane.sum() for plane in values]),
-        np.array([plane @ plane for plane in values]),
-        np.array([np.fmin.reduce(plane) for plane in values]),
-        np.array([np.fmax.reduce(plane) for plane in values]),
-    )
-
-
-def _joined(parts: Sequence[_Moments]) -> _Moments:
-    """Moments of bands of rows together."""
-    return _Moments(
-        sum(part.count for part in parts),
-        np.sum([part.total for part in parts], axis=0),
-        np.sum([part.squares for part in parts], axis=0),
-        np.fmin.reduce([part.low for part in parts]),
-        np.fmax.reduce([part.high for part in parts]),
-    )
-
-
-def _check_any_usable(moments: _Moments, what: str) -> None:
+def _check_any_usable(moments: PlaneMoments, what: str) -> None:
     if moments.usable.any():
         return
     values = sorted(set(moments.low[np.isfinite(moments.low)].tolist()))
@@ -293,18 +283,16 @@ def _check_any_usable(moments: _Moments, what: str) -> None:
 
 
 def _normalizer(
-    moments: _Moments, what: str, recipe: Normalization, dtype: np.dtype[Any]
+    moments: PlaneMoments, what: str, recipe: Normalization, dtype: np.dtype[Any]
 ) -> SourceNormalizer:
     """Normaliser of all planes together."""
-    count = moments.count * len(moments.total)
-    total, squares = float(moments.total.sum()), float(moments.squares.sum())
-    if not np.isfinite(squares):
+    mean, square = moments.means
+    if not np.isfinite(square):
         raise BlankImageError(
             f"{what}: the source holds NaN or infinite pixels; repair or leave out these planes"
         )
-    mean = total / count
-    variance = squares / count - mean**2
-    if variance <= 1e-12 * (squares / count):
+    variance = square - mean**2
+    if variance <= 1e-12 * square:
         raise BlankImageError(
             f"{what}: all source pixels are {mean:g}; nothing can be predicted from a constant "
             "image: check that the right channel was chosen with --source"
