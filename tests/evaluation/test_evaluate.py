@@ -24,7 +24,7 @@ from isl.evaluation.panels import bordered_images
 from isl.evaluation.scores import otsu_foreground, pearson_r
 from isl.evaluation.tables import ALL_FIELDS
 from isl.io.open import open_fovs
-from isl.io.output import OutputChannel, OutputField, create_output
+from isl.io.output import OutputChannel, OutputField, resumable_output
 from isl.models.categorical import Categorical
 from isl.models.distribution import SplitLogistic
 
@@ -162,7 +162,7 @@ def test_zeros_of_a_border_that_the_output_notes_do_not_count(scene, tmp_path):
     image[:, :16] = image[:, :, 120:] = 0
     layout = OutputField("A4", (OutputChannel("DAPI"),), 1, 96, 128, VoxelSize())
     notes = {"model": {}, "predicted": {"A4": [16, 96, 0, 120]}}
-    with create_output(
+    with resumable_output(
         tmp_path / "p.zarr", [layout], dtype="uint16", overwrite=False, attributes=notes
     ) as output:
         output.field("A4").write(0, Box(0, 96, 0, 128), image.astype(np.float32))

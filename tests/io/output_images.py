@@ -7,7 +7,7 @@ import yaozarrs
 
 from isl.core.axes import Box, VoxelSize
 from isl.io.omezarr import open_omezarr
-from isl.io.output import OutputChannel, OutputField, create_output
+from isl.io.output import OutputChannel, OutputField, resumable_output
 
 VOXEL = VoxelSize(1.0, 0.3, 0.25)
 
@@ -27,9 +27,9 @@ def image_of(item, seed=0):
     return np.random.default_rng(seed).normal(100, 30, shape).astype(np.float32)
 
 
-def blocks(item, chunk_yx, step=(1, 1)):
-    """Every block of a field, ``step`` chunks high and wide, row by row."""
-    rows, columns = (c * s for c, s in zip(chunk_yx, step, strict=True))
+def blocks(item, block_yx, step=(1, 1)):
+    """Every block of a field, ``step`` shards high and wide, row by row."""
+    rows, columns = (c * s for c, s in zip(block_yx, step, strict=True))
     return [
         (t, Box(y, min(y + rows, item.size_y), x, min(x + columns, item.size_x)))
         for t in range(item.size_t)
@@ -38,18 +38,29 @@ def blocks(item, chunk_yx, step=(1, 1)):
     ]
 
 
+def key_of(item, t, box):
+    return f"{item.name}@t{t}:{box.y0}-{box.y1},{box.x0}-{box.x1}"
+
+
 def write_field(output, item, image, step=(1, 1), order=None):
-    writer = output.field(item.name)
-    plan = blocks(item, writer.chunk_yx, step)
+    """Write what is not done, a task for each block, and finish the field."""
+    plan = blocks(item, output.block_yx(item.name), step)
     for i in order(len(plan)) if order else range(len(plan)):
         t, box = plan[i]
-        writer.write(t, box, image[(t, slice(None), *box.slices)])
+        if not output.is_done(key_of(item, t, box)):
+            write_task(output, item, image, t, box)
+    output.finish_field(item.name)
+
+
+def write_task(output, item, image, t, box):
+    written = output.field(item.name).write(t, box, image[(t, slice(None), *box.slices)])
+    output.mark_done(key_of(item, t, box), written)
 
 
 def write(path, items, **options):
     """Write random images and return them by the name of the field."""
     images = {item.name: image_of(item, seed) for seed, item in enumerate(items)}
-    with create_output(path, items, **options) as output:
+    with resumable_output(path, items, **options) as output:
         for item in items:
             write_field(output, item, images[item.name])
     return images

@@ -15,7 +15,7 @@ from output_images import (
 
 from isl.core.axes import Box, VoxelSize
 from isl.core.errors import ConfigError
-from isl.io import output_array
+from isl.io import output_array, output_shards
 from isl.io.omezarr import open_omezarr
 from isl.io.output import OutputChannel, OutputField
 
@@ -101,13 +101,13 @@ def test_pyramid_scale_colours_and_windows(tmp_path):
 
 def test_shards_are_written_once_and_hold_all_channels(tmp_path, small_chunks, monkeypatch):
     item = field(sizes=(1, 3, 32, 33))
-    stored = []
-    store = output_array.BlockWriter._store
+    encoded = []
+    encode = output_shards.encode_shard
     monkeypatch.setattr(
-        output_array.BlockWriter, "_store", lambda *a: stored.append(a[2]) or store(*a)
+        output_shards, "encode_shard", lambda *a: encoded.append(a[1].shape) or encode(*a)
     )
     write(tmp_path / "a.zarr", [item])
-    assert stored == [Box(0, 32, 0, 32), Box(0, 32, 32, 33)]
+    assert encoded == [(3, 32, 32), (3, 32, 1)]
     files = [p for p in (tmp_path / "a.zarr" / "0" / "c").rglob("*") if p.is_file()]
     assert len(files) == 2
 

@@ -216,7 +216,7 @@ def ended_process() -> int:
 
 
 def test_leftovers_of_dead_processes_only_are_tidied_away(tmp_path):
-    host = staging._host()
+    host = staging.host()
     dead, alive = ended_process(), os.getppid()
     for kind in ("partial", "scratch", "replaced"):
         (tmp_path / f".out.{kind}-{host}-{dead}-0123abcd").mkdir()
@@ -234,7 +234,7 @@ def test_leftovers_of_dead_processes_only_are_tidied_away(tmp_path):
 
 
 def test_an_output_that_a_killed_run_had_moved_away_comes_back(tmp_path):
-    name = f".out.replaced-{staging._host()}-{ended_process()}-0123abcd"
+    name = f".out.replaced-{staging.host()}-{ended_process()}-0123abcd"
     (tmp_path / name).write_text("old")
     with pytest.raises(OutputError, match="exists"), staged(tmp_path / "out", overwrite=False):
         pytest.fail("work has begun")

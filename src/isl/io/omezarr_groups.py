@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -17,10 +18,15 @@ _TYPES = {"t": "time", "c": "channel"}
 
 
 def write_group(folder: Path, attributes: Mapping[str, Any]) -> None:
-    """Make a zarr group with attributes."""
-    import zarr
+    """Make a zarr group with attributes, or replace the attributes of one that is there."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "zarr.json").write_bytes(group_metadata(attributes))
 
-    zarr.create_group(store=str(folder), zarr_format=3, attributes=dict(attributes))
+
+def group_metadata(attributes: Mapping[str, Any]) -> bytes:
+    """Content of the ``zarr.json`` of a group."""
+    group = {"attributes": dict(attributes), "zarr_format": 3, "node_type": "group"}
+    return json.dumps(group, indent=2).encode()
 
 
 def validated(model: str, metadata: Mapping[str, Any]) -> dict[str, Any]:

@@ -8,6 +8,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from isl.core.axes import VoxelSize
 from isl.core.errors import ConfigError
 
@@ -65,6 +67,19 @@ class OutputField:
         """Name, well and plate as far as known, which the output keeps for its reader."""
         known = {"name": self.name, "well": self.well, "plate": self.plate}
         return {key: value for key, value in known.items() if value is not None}
+
+
+def output_dtype(name: str) -> np.dtype[Any]:
+    """NumPy dtype of an output.
+
+    Raises
+    ------
+    ConfigError
+        Where outputs cannot have it.
+    """
+    if name not in OUTPUT_DTYPES:
+        raise ConfigError(f"dtype '{name}' cannot be written; use {', '.join(OUTPUT_DTYPES)}")
+    return np.dtype(name)
 
 
 def check_fields(fields: Sequence[OutputField]) -> None:

@@ -22,9 +22,9 @@ from isl.io.omezarr_groups import (
     validated,
     write_group,
 )
-from isl.io.output_array import CHUNK_PX, as_dtype
+from isl.io.output_array import CHUNK_PX, as_dtype, half
 from isl.io.output_fields import OutputField
-from isl.io.output_pyramid import SMALLEST_PX, half
+from isl.io.output_pyramid import SMALLEST_PX
 
 Shape5 = tuple[int, int, int, int, int]
 Labels = NDArray[np.signedinteger[Any]]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shutil
+import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,10 +15,13 @@ from numpy.typing import NDArray
 
 from isl.core.errors import ConfigError
 from isl.io.display import default_color
-from isl.io.output_array import ArrayLayout, BlockWriter, require_complete
+from isl.io.output_array import ArrayLayout
 from isl.io.output_fields import OutputField
+from isl.io.output_partial import PartialFolder
+from isl.io.output_shards import FieldWriter, WrittenFile, checksum, write_whole
 from isl.io.tiff_metadata import OWN_KEY
 
+SCRATCH = "scratch"
 TILE_PX = 512
 BIGTIFF_BYTES = 2_000_000_000
 
@@ -25,14 +29,12 @@ BIGTIFF_BYTES = 2_000_000_000
 class TiffOutput:
     """Fields written as OME-TIFF files.
 
-    A TIFF file is written from its first tile to its last, so blocks first go to a scratch array.
+    A TIFF file is written from its first tile to its last, so shards first go to a zarr array.
 
     Parameters
     ----------
-    target
-        File for one field, folder for several.
-    scratch
-        Folder for data that is removed at the end.
+    folder
+        Folder of the run; its product is a file for one field, a folder for several.
     fields
         The fields that are planned.
     dtype
@@ -43,47 +45,52 @@ class TiffOutput:
 
     def __init__(
         self,
-        target: Path,
-        scratch: Path,
+        folder: PartialFolder,
         fields: Sequence[OutputField],
         dtype: np.dtype[Any],
         attributes: Mapping[str, object],
     ) -> None:
-        self._scratch = scratch
+        self._root = folder.path
         self._dtype = dtype
         self._attributes = attributes
-        self._files = _files(target, fields)
+        self._files = _files(folder.product, fields)
         self._order = {field.name: str(i) for i, field in enumerate(fields)}
-        self._writers: dict[str, BlockWriter] = {}
         if len(fields) > 1:
-            target.mkdir()
+            folder.product.mkdir(exist_ok=True)
 
-    def open_field(self, field: OutputField) -> BlockWriter:
-        """Begin a field: make its scratch array."""
+    def writer(self, field: OutputField) -> FieldWriter:
+        """Writer of a field."""
+        place = f"{SCRATCH}/{self._order[field.name]}"
         shape = (field.size_t, len(field.channels), 1, field.size_y, field.size_x)
         layout = ArrayLayout.of(shape, self._dtype)
-        folder = self._scratch / self._order[field.name]
-        array = layout.create(folder, self._dtype)
-        writer = BlockWriter(
-            field.name, layout, array, lambda: self._finish_field(field, folder, array)
-        )
-        self._writers[field.name] = writer
-        return writer
+        return FieldWriter(self._root, field.name, place, layout, has_half=False)
+
+    def finish_field(self, field: OutputField) -> list[WrittenFile]:
+        """Put the file of a field together."""
+        import zarr
+
+        writer = self.writer(field)
+        folder = self._root / writer.place
+        metadata = [writer.layout.metadata()]
+        write_whole(self._root, field.name, f"{writer.place}/0/zarr.json", metadata)
+        array = zarr.open_array(str(folder / "0"), mode="r")
+        _write_file(folder / "image.tif", field, array, self._attributes)
+        path, whole = self._files[field.name], folder / "image.tif"
+        whole.replace(path)
+        name = path.relative_to(self._root).as_posix()
+        return [WrittenFile(field.name, name, path.stat().st_size, checksum(path))]
+
+    def tidy_field(self, field: OutputField) -> None:
+        """Remove the array of a finished field."""
+        shutil.rmtree(self._root / self.writer(field).place, ignore_errors=True)
 
     def discard_field(self, field: OutputField) -> None:
         """Remove what was written of a field."""
-        if self._writers.pop(field.name, None) is not None:
-            shutil.rmtree(self._scratch / self._order[field.name], ignore_errors=True)
-            self._files[field.name].unlink(missing_ok=True)
+        self.tidy_field(field)
+        self._files[field.name].unlink(missing_ok=True)
 
     def finish(self, fields: Sequence[OutputField]) -> None:
-        """Check that the fields are complete."""
-        for field in fields:
-            require_complete(self._writers[field.name], field.name)
-
-    def _finish_field(self, field: OutputField, folder: Path, array: Any) -> None:
-        _write_file(self._files[field.name], field, array, self._attributes)
-        shutil.rmtree(folder)
+        """Do nothing: nothing joins the files."""
 
 
 def _files(target: Path, fields: Sequence[OutputField]) -> dict[str, Path]:
@@ -150,6 +157,8 @@ def _metadata(field: OutputField, attributes: Mapping[str, object]) -> dict[str,
             metadata[f"PhysicalSize{axis}Unit"] = "µm"
     notes = {**attributes, "field": field.origin}
     metadata["MapAnnotation"] = {OWN_KEY: json.dumps(notes)}
+    # Not at random, as by default: the same run gives the same bytes.
+    metadata["UUID"] = str(uuid.uuid5(uuid.NAMESPACE_OID, json.dumps(metadata)))
     return metadata
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,15 +11,19 @@ import numpy as np
 
 from isl.core.errors import ConfigError
 from isl.io.omezarr_groups import (
+    group_metadata,
     image_attributes,
     omero_channels,
     validated,
     write_group,
     write_plate_groups,
 )
-from isl.io.output_array import ArrayLayout, BlockWriter, require_complete
+from isl.io.output_array import ArrayLayout
 from isl.io.output_fields import OutputField
-from isl.io.output_pyramid import write_pyramid
+from isl.io.output_partial import PartialFolder
+from isl.io.output_pyramid import has_half, write_levels
+from isl.io.output_shards import FieldWriter, WrittenFile, write_whole
+from isl.io.staging import remove_for_good
 
 _WELL = re.compile(r"[A-Za-z0-9]+/[A-Za-z0-9]+")
 _NODE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
@@ -32,7 +35,7 @@ class ZarrOutput:
     Parameters
     ----------
     folder
-        Folder to make.
+        Folder of the run; the group becomes its product.
     fields
         The fields that are planned.
     dtype
@@ -43,44 +46,56 @@ class ZarrOutput:
 
     def __init__(
         self,
-        folder: Path,
+        folder: PartialFolder,
         fields: Sequence[OutputField],
         dtype: np.dtype[Any],
         attributes: Mapping[str, object],
     ) -> None:
-        self._folder = folder
+        self._root, self._folder = folder.path, folder.product
         self._dtype = dtype
         self._attributes = attributes
         self._places = _places(fields)
-        self._writers: dict[str, BlockWriter] = {}
-        folder.mkdir()
+        self._folder.mkdir(exist_ok=True)
 
-    def open_field(self, field: OutputField) -> BlockWriter:
-        """Begin a field: make its array."""
-        group = self._folder / self._places[field.name]
+    def writer(self, field: OutputField) -> FieldWriter:
+        """Writer of a field."""
+        group = (self._folder / self._places[field.name]).relative_to(self._root)
         shape = (field.size_t, len(field.channels), 1, field.size_y, field.size_x)
         layout = ArrayLayout.of(shape, self._dtype)
-        array = layout.create(group / "0", self._dtype)
-        writer = BlockWriter(
-            field.name, layout, array, lambda: self._finish_field(field, group, array)
-        )
-        self._writers[field.name] = writer
-        return writer
+        smaller = has_half((field.size_y, field.size_x))
+        return FieldWriter(self._root, field.name, group.as_posix(), layout, smaller)
+
+    def finish_field(self, field: OutputField) -> list[WrittenFile]:
+        """Write the smaller levels and the metadata of a field."""
+        writer = self.writer(field)
+        levels, files = write_levels(writer)
+        smallest = np.asarray(levels[-1][0, :, 0])
+        channels = omero_channels(field.channels, list(smallest))
+        ome = image_attributes(field.name, field.voxel_size, len(levels), channels)
+        own: dict[str, Any] = {"field": field.origin}
+        group = self._folder / self._places[field.name]
+        if group == self._folder:
+            own = {**self._attributes, **own}
+        metadata = [group_metadata({"ome": ome, "isl": own})]
+        files.append(write_whole(self._root, field.name, f"{writer.place}/zarr.json", metadata))
+        return files
+
+    def tidy_field(self, field: OutputField) -> None:
+        """Do nothing: all of a field is kept."""
 
     def discard_field(self, field: OutputField) -> None:
-        """Remove what was written of a field."""
-        if self._writers.pop(field.name, None) is None:
-            return
+        """Remove what was written of a field, and folders that hold nothing else."""
         group = self._folder / self._places[field.name]
-        shutil.rmtree(group)
-        while group != self._folder and not any(group.parent.iterdir()):
+        if group.exists():
+            remove_for_good(group)
+        while group != self._folder:
             group = group.parent
+            if group == self._folder or not group.exists() or any(group.iterdir()):
+                break
             group.rmdir()
 
     def finish(self, fields: Sequence[OutputField]) -> None:
-        """Check that the fields are complete and write the metadata that joins them."""
-        for field in fields:
-            require_complete(self._writers[field.name], field.name)
+        """Write the metadata that joins the fields."""
         places = {field.name: self._places[field.name] for field in fields}
         if list(places.values()) == [""]:
             return
@@ -88,19 +103,6 @@ class ZarrOutput:
             self._write_plate(fields)
         else:
             self._write_collection(list(places.values()))
-
-    def _finish_field(self, field: OutputField, group: Path, array: Any) -> None:
-        levels = write_pyramid(group, array)
-        ome = image_attributes(
-            field.name,
-            field.voxel_size,
-            len(levels),
-            omero_channels(field.channels, [levels[-1][0, i] for i in range(len(field.channels))]),
-        )
-        own: dict[str, Any] = {"field": field.origin}
-        if group == self._folder:
-            own = {**self._attributes, **own}
-        write_group(group, {"ome": ome, "isl": own})
 
     def _write_plate(self, fields: Sequence[OutputField]) -> None:
         images: dict[str, list[str]] = {}
@@ -112,7 +114,6 @@ class ZarrOutput:
         """Mark the root as a collection of images, in the layout of bioformats2raw."""
         series = validated("Series", {"version": "0.5", "series": list(places)})
         root = validated("Bf2Raw", {"version": "0.5", "bioformats2raw.layout": 3})
-        (self._folder / "OME").mkdir()
         write_group(self._folder / "OME", {"ome": series})
         for parent in {p for place in places for p in Path(place).parents} - {Path()}:
             write_group(self._folder / parent, {})

@@ -15,7 +15,7 @@ _MOST_LEVELS = 5  # plate, row, column, field: the root of a plate is three leve
 
 
 def read_provenance(fov: Fov) -> dict[str, Any]:
-    """Read what `isl.io.output.create_output` stored with a field as ``attributes``.
+    """Read what `isl.io.output.resumable_output` stored with a field as ``attributes``.
 
     Parameters
     ----------

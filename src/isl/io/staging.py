@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import errno
 import logging
 import os
@@ -80,19 +81,19 @@ def staged(path: Path, *, overwrite: bool) -> Iterator[Path]:
     partial = _sibling(target, "partial")
     made: list[Path] = []
     try:
-        with _explained(target, partial):
-            _tidy(target)
-            _refuse_existing(target, overwrite)
-            made += _missing_parents(target)
+        with explained(target, partial):
+            tidy(target)
+            refuse_existing(target, overwrite)
+            made += missing_parents(target)
             target.parent.mkdir(parents=True, exist_ok=True)
             partial.touch(exist_ok=False)
             partial.unlink()
             yield partial
-            _refuse_existing(target, overwrite)
-            _mark(partial)
-            _move_in(partial, target)
+            refuse_existing(target, overwrite)
+            mark(partial)
+            move_in(partial, target)
     except BaseException:
-        _remove_for_good(partial)
+        remove_for_good(partial)
         for folder in made:
             with suppress(OSError):
                 folder.rmdir()
@@ -121,16 +122,17 @@ def scratch_folder(beside: Path) -> Iterator[Path]:
     target = Path(os.path.realpath(beside))
     scratch = _sibling(target, "scratch")
     try:
-        with _explained(target, scratch):
+        with explained(target, scratch):
             scratch.mkdir()
             yield scratch
     except BaseException:
-        _remove_for_good(scratch)
+        remove_for_good(scratch)
         raise
     _remove(scratch)
 
 
-def _refuse_existing(target: Path, overwrite: bool) -> None:
+def refuse_existing(target: Path, overwrite: bool) -> None:
+    """Raise `OutputError` where an output exists and may not be replaced."""
     if not target.exists():
         return
     if not overwrite:
@@ -162,27 +164,30 @@ def _refuse_foreign_folder(folder: Path) -> None:
 
 
 def _sibling(target: Path, kind: str) -> Path:
-    return target.with_name(f".{target.name}.{kind}-{_host()}-{os.getpid()}-{secrets.token_hex(4)}")
+    return target.with_name(f".{target.name}.{kind}-{host()}-{os.getpid()}-{secrets.token_hex(4)}")
 
 
-def _host() -> str:
+def host() -> str:
+    """Name of this machine, letters and digits only."""
     return re.sub(r"[^A-Za-z0-9]", "", platform.node()) or "localhost"
 
 
-def _missing_parents(target: Path) -> list[Path]:
+def missing_parents(target: Path) -> list[Path]:
+    """Folders above a file that have to be made, the innermost first."""
     return [folder for folder in target.parents if not folder.exists()]
 
 
 @contextmanager
-def _explained(target: Path, partial: Path) -> Iterator[None]:
+def explained(target: Path, partial: Path) -> Iterator[None]:
     """Turn errors of the operating system about the output into `OutputError`."""
     try:
         yield
     except OSError as error:
         if error.errno not in _OUTPUT_ERRNOS or not _concerns(error, target, partial):
             raise
+        notes = "".join(f"; {note}" for note in getattr(error, "__notes__", ()))
         raise OutputError(
-            f"{target} cannot be written: {_OUTPUT_ERRNOS[error.errno]} ({error.strerror})"
+            f"{target} cannot be written: {_OUTPUT_ERRNOS[error.errno]} ({error.strerror}){notes}"
         ) from error
 
 
@@ -194,13 +199,14 @@ def _concerns(error: OSError, target: Path, partial: Path) -> bool:
     return any(p in (name, *name.parents) for p in (target, partial)) or name in target.parents
 
 
-def _mark(partial: Path) -> None:
+def mark(partial: Path) -> None:
+    """List in a finished folder, but for zarr, what was put there; see `MARKER`."""
     if partial.is_dir() and not any((partial / name).exists() for name in _ZARR_METADATA):
         names = sorted(entry.name for entry in partial.iterdir())
         (partial / MARKER).write_text("\n".join(names) + "\n", "utf-8")
 
 
-def _move_in(partial: Path, target: Path) -> None:
+def move_in(partial: Path, target: Path) -> None:
     """Rename the finished output; an old one goes only once the new one is in place."""
     if not target.exists() or (target.is_file() and partial.is_file()):
         partial.replace(target)
@@ -215,6 +221,24 @@ def _move_in(partial: Path, target: Path) -> None:
     _remove(old)
 
 
+def sync_disk(folder: Path) -> None:
+    """Wait until all that was written to the file system of a folder is on its disk.
+
+    One call for any number of files, each of which would else wait for the disk by itself.
+    """
+    library = ctypes.CDLL(None, use_errno=True) if os.name == "posix" else None
+    if library is not None and hasattr(library, "syncfs"):
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            if library.syncfs(descriptor) != 0:
+                number = ctypes.get_errno()
+                raise OSError(number, os.strerror(number), str(folder))
+        finally:
+            os.close(descriptor)
+    elif hasattr(os, "sync"):
+        os.sync()
+
+
 def _remove(path: Path) -> None:
     try:
         _remove_now(path)
@@ -222,7 +246,7 @@ def _remove(path: Path) -> None:
         logger.warning("%s could not be removed: %s; delete it by hand", path, error)
 
 
-def _remove_for_good(path: Path) -> None:
+def remove_for_good(path: Path) -> None:
     """Remove what threads of an interrupted writer may still be writing to, and may make again."""
     give_up = time.monotonic() + _SECONDS_TO_REMOVE
     while os.path.lexists(path) and time.monotonic() < give_up:
@@ -241,11 +265,11 @@ def _remove_now(path: Path) -> None:
             path.unlink(missing_ok=True)
 
 
-def _tidy(target: Path) -> None:
+def tidy(target: Path) -> None:
     """Undo what earlier processes of this machine left behind when they were killed."""
     if not target.parent.is_dir():
         return
-    pattern = rf"\.{re.escape(target.name)}\.(partial|scratch|replaced)-{_host()}-(\d+)-[0-9a-f]+"
+    pattern = rf"\.{re.escape(target.name)}\.(partial|scratch|replaced)-{host()}-(\d+)-[0-9a-f]+"
     for entry in list(target.parent.iterdir()):
         match = re.fullmatch(pattern, entry.name)
         if match is None or _is_alive(int(match[2])):
