@@ -115,11 +115,14 @@ def test_a_killed_watcher_goes_on_where_it_stopped(model_path, scene_dir, tmp_pa
     assert [p.name for p in out.glob(".*partial*")] == []
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize(
+    ("number", "code"),
+    [pytest.param(signal.SIGINT, 130, marks=pytest.mark.slow), (signal.SIGTERM, 143)],
+)
 def test_signals_end_it_orderly(number, code, model_path, scene_dir, tmp_path):
     out = tmp_path / "out"
     with start(scene_dir, model_path, out) as process:
-        wait_for((out / ".isl-watch.json").exists)
+        wait_for((out / "S1.zarr").exists)
         process.send_signal(number)
         _, err = process.communicate(timeout=60)
     assert process.returncode == code

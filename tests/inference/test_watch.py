@@ -213,6 +213,46 @@ def test_a_change_during_prediction_is_seen(model, folders, heard, monkeypatch):
     assert "changed while it was predicted" in heard.texts()
 
 
+def test_an_attempt_at_other_pixels_is_not_gone_on_with(model, folders, monkeypatch):
+    source, out = folders
+    predict, restarts = watch_module.predict_fovs, []
+
+    def failing(*args, restart=False, **more):
+        restarts.append(restart)
+        if len(restarts) < 3:
+            raise OutputError("the disk is full")
+        return predict(*args, **more)
+
+    monkeypatch.setattr(watch_module, "predict_fovs", failing)
+    monkeypatch.setattr(watch_module, "_CAN_RESTART", True)
+    for seed in (0, 0, 9):
+        if seed or not restarts:
+            stack(source, "A1", seed=seed)
+        if len(restarts) < 2:
+            with pytest.raises(OutputError, match="disk is full"):
+                watch_folder(model, source, out, ONCE)
+        else:
+            watch_folder(model, source, out, ONCE)
+    assert restarts == [False, False, True]
+    assert outputs(out) == ["A1.zarr"]
+
+
+def test_logs_of_the_microscope_are_no_news(model, folders):
+    source, out = folders
+    stack(source, "A1")
+    logged = threading.Event()
+
+    def log():
+        while not logged.wait(0.05):
+            with open(source / "run.log", "a") as file:
+                file.write("tick ")
+
+    with Meanwhile((0.0, log)):
+        summary = watch_folder(model, source, out, QUICK)
+        logged.set()
+    assert summary.predicted == ("A1",)
+
+
 def test_lost_notes_are_made_up_for_by_the_outputs(model, folders, heard):
     source, out = folders
     stack(source, "A1")

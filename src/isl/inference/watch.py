@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import hashlib
+import inspect
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from isl.core.errors import DamagedFileError, DataError, IslError, OutputError
+from isl.core.errors import ChannelError, DamagedFileError, DataError, IslError, OutputError
 from isl.inference.jobs import find_source, provenance
 from isl.inference.model import Model
-from isl.inference.predict import BAD_FIELD, BadField, predict_fovs
+from isl.inference.predict import BadField, predict_fovs
 from isl.inference.statistics import parse_statistics
 from isl.inference.watch_fields import FieldFinder, WatchedField
 from isl.inference.watch_listing import Listing, Steadiness, list_folder, stamps_of
@@ -27,6 +28,13 @@ from isl.inference.watch_settings import (
 from isl.inference.watch_state import WatchState, only_watcher
 
 _MOST_OF_THE_TIME = 4.0  # a folder that is slow to list is listed more seldom
+
+_CAN_RESTART = "restart" in inspect.signature(predict_fovs).parameters
+_ASKED = (
+    *("source", "statistics", "dtype", "stitching", "border", "orientations", "resample"),
+    "ignore_voxel_size",
+)
+"""Settings of `predict_fovs` that change what is written, not how fast."""
 
 State = Literal["done", "writing", "waits", "ready", "bad"]
 
@@ -57,7 +65,8 @@ class _Watch:
     bad: dict[str, BadField] = field(default_factory=dict)
     waiting: tuple[BadField, ...] = ()
     retries: dict[str, _Retry] = field(default_factory=dict)
-    began: float = field(default_factory=time.monotonic)
+    now: float = 0.0
+    first_look: float | None = None
     news: float = field(default_factory=time.monotonic)
     fresh: set[str] = field(default_factory=set)
     before: set[str] = field(default_factory=set)
@@ -69,14 +78,13 @@ class _Watch:
         while True:
             started = time.monotonic()
             listing = self.look()
-            now = time.monotonic()
-            fields = [] if listing is None else self.finder.find(listing, self.steady, now)
-            found = [(each, self.judge(each, now)) for each in fields]
+            fields = [] if listing is None else self.finder.find(listing, self.steady, self.now)
+            found = [(each, self.judge(each)) for each in fields]
             self.tell_bad(found)
             ready = [each for each, state in found if state == "ready"]
             self.note_waiting(found, ready)
             if ready and not (self.settings.once and self.is_early()):
-                self.predict_some(ready, now)
+                self.predict_some(ready)
                 if self.settings.once:
                     return self.summary()
             elif self.is_over():
@@ -98,14 +106,15 @@ class _Watch:
         if self.is_away:
             self.say(f"{self.root} is back")
         self.is_away = False
-        now = time.monotonic()
-        if self.steady.update(listing.stamps, now):
-            self.news = now
+        self.now = time.monotonic()
+        self.first_look = self.now if self.first_look is None else self.first_look
+        if self.steady.update(listing.stamps, self.now):
+            self.news = self.now
         return listing
 
-    def judge(self, each: WatchedField, now: float) -> State:
+    def judge(self, each: WatchedField) -> State:
         """What is to be done about a field."""
-        age = now - each.since
+        age = self.now - each.since
         if self.state.is_done(each):
             return "done"
         if age < self.settings.settle_s:
@@ -119,7 +128,7 @@ class _Watch:
             return "waits" if each.may_recover and patient else "bad"
         retry = self.retries.get(each.signature)
         if retry is not None:
-            return "bad" if not patient else "ready" if now >= retry.at else "waits"
+            return "bad" if not patient else "ready" if self.now >= retry.at else "waits"
         return "bad" if each.lacking and not each.may_stay_empty else "ready"
 
     def tell_bad(self, found: list[tuple[WatchedField, State]]) -> None:
@@ -170,12 +179,12 @@ class _Watch:
                 f"{len(writing)}{shown}{more}"
             )
 
-    def predict_some(self, ready: list[WatchedField], looked: float) -> None:
+    def predict_some(self, ready: list[WatchedField]) -> None:
         """Predict what is ready, until it is time to look at the folder again."""
         for number, each in enumerate(ready, 1):
             self.predict(each, len(ready) - number)
             self.news = time.monotonic()
-            if not self.settings.once and self.news - looked > self.settings.poll_s:
+            if not self.settings.once and self.news - self.now > self.settings.poll_s:
                 return
 
     def predict(self, each: WatchedField, waiting: int) -> None:
@@ -191,8 +200,13 @@ class _Watch:
             self.say(f"{each.name} has changed since {path.name} was predicted: predicting again")
         started = time.monotonic()
         try:
-            predict_fovs(self.model, [each.fov], path, overwrite=replaces, **self.options)
-        except BAD_FIELD as error:
+            # What was half predicted from other pixels must not become part of this output.
+            is_stale = self.state.begin(each, path)
+            more = {"restart": True} if is_stale and _CAN_RESTART else {}
+            settings = {**self.options, **more}
+            predict_fovs(self.model, [each.fov], path, overwrite=replaces, **settings)
+            self.state.ended(path)
+        except (DataError, DamagedFileError, ChannelError) as error:
             self.failed(each, error)
             return
         if self.has_changed(each):
@@ -225,8 +239,8 @@ class _Watch:
             return True
 
     def is_early(self) -> bool:
-        """Whether files that were there at the start may still be changing unnoticed."""
-        return time.monotonic() - self.began < self.settings.settle_s
+        """Whether files that were there at the first look have not been seen for long enough."""
+        return self.first_look is None or self.now - self.first_look < self.settings.settle_s
 
     def is_over(self) -> bool:
         """Whether to stop, as nothing is to be done."""
@@ -334,7 +348,7 @@ def _asked(
     model: Model, root: Path, settings: WatchSettings, options: Mapping[str, Any]
 ) -> dict[str, Any]:
     """What the predictions depend on, and must not change within one output folder."""
-    shown = {name: str(value) for name, value in options.items() if name != "progress"}
+    shown = {name: str(options[name]) for name in _ASKED if name in options}
     card = hashlib.sha256(model.card.model_dump_json().encode()).hexdigest()[:32]
     return {"model": card, "folder": str(root), "format": settings.format, **shown}
 

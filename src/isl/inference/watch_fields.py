@@ -9,13 +9,20 @@ from itertools import product
 from pathlib import Path
 
 from isl.core.errors import ConfigError, DamagedFileError, DataError, IslError, MissingPlaneError
-from isl.inference.watch_listing import Listing, Stamp, Steadiness, signature
+from isl.inference.watch_listing import (
+    ZARR_METADATA,
+    Listing,
+    Stamp,
+    Steadiness,
+    signature,
+)
 from isl.io.collect import Candidate, with_unique_names
 from isl.io.fov import Fov
 from isl.io.omezarr import OmeZarrPixels
 from isl.io.open import find_candidates
 from isl.io.plane_files import PlaneFiles
 from isl.io.tiff import TiffPixels, files_of
+from isl.io.tiff_pages import tiff_contents
 
 
 @dataclass(frozen=True)
@@ -76,6 +83,7 @@ class _Opened:
     source: str = ""
     files: tuple[Path, ...] = ()
     error: IslError | None = None
+    absent: int = 0
 
 
 class FieldFinder:
@@ -171,17 +179,37 @@ class FieldFinder:
             opened = self._open(candidate)
         self._opened[key] = state, opened
         for part, each in enumerate(opened):
-            if each.fov is None or each.error is not None:
-                waits = is_zarr or isinstance(each.error, (DamagedFileError, MissingPlaneError))
-                marked = f"{state}#{each.name}"
+            if each.error is None:
+                yield self._field(each, 0 if is_zarr else part, listing, steady, now)
+            elif is_zarr:
+                yield self._bad_zarr(candidate.files[0], each, listing, steady, now)
+            else:
+                waits = isinstance(each.error, (DamagedFileError, MissingPlaneError))
                 yield WatchedField(
-                    *(each.name, files, marked, since, listing.stamps, part),
-                    fov=each.fov,
+                    *(each.name, files, f"{state}#{part}", since, listing.stamps, part, each.fov),
                     error=each.error,
                     may_recover=waits,
                 )
-            else:
-                yield self._field(each, 0 if is_zarr else part, listing, steady, now)
+
+    def _bad_zarr(
+        self, group: Path, opened: _Opened, listing: Listing, steady: Steadiness, now: float
+    ) -> WatchedField:
+        """A field of an OME-Zarr group that does not open, told apart by its own metadata only.
+
+        One that is announced but not there waits as long as anything comes in the group.
+        """
+        folder = group / opened.name if opened.fov is None else opened.fov.path
+        own = tuple(folder / n for n in ZARR_METADATA if folder / n in listing.stamps)
+        return WatchedField(
+            opened.name,
+            own,
+            f"{self._state(own, listing)}#{folder}",
+            steady.since(own or listing.metadata[group], now),
+            listing.stamps,
+            fov=opened.fov,
+            error=opened.error,
+            may_recover=True,
+        )
 
     def _open(self, candidate: Candidate) -> list[_Opened]:
         self._refused.clear()
@@ -199,7 +227,8 @@ class FieldFinder:
             source = self._choose_source(fov)
         except IslError as error:
             return _Opened(fov.name, fov, error=error)
-        return _Opened(fov.name, fov, source, _source_files(fov, source))
+        files, absent = _source_files(fov, source), _absent_planes(fov, source)
+        return _Opened(fov.name, fov, source, files, absent=absent)
 
     def _field(
         self, opened: _Opened, part: int, listing: Listing, steady: Steadiness, now: float
@@ -216,6 +245,8 @@ class FieldFinder:
             opened.fov,
             opened.source,
         )
+        if opened.absent:
+            return replace(field, lacking=f"{opened.absent} planes, whose files are not there")
         if chunks == count:
             return field
         lacking = f"{count - chunks} of {count} pieces of channel {opened.source}"
@@ -260,6 +291,19 @@ def _uniquely_named(fields: Sequence[WatchedField]) -> list[WatchedField]:
     fovs = iter(with_unique_names([f.fov for f in fields if f.fov is not None]))
     named = [(field, None if field.fov is None else next(fovs)) for field in fields]
     return [f if fov is None else replace(f, fov=fov, name=fov.name) for f, fov in named]
+
+
+def _absent_planes(fov: Fov, source: str) -> int:
+    """Planes that an OME-TIFF announces in other files that are not there."""
+    if isinstance(fov.pixels, TiffPixels):
+        series = [tiff_contents(fov.pixels.path).series[fov.pixels.series]]
+    elif isinstance(fov.pixels, PlaneFiles):
+        refs = [ref for at, ref in fov.pixels.planes.items() if at[0] == fov.channel_index(source)]
+        stacks = {ref.path for ref in refs if ref.plane > 0}
+        series = [tiff_contents(path).series[0] for path in stacks]
+    else:
+        series = []
+    return sum(plane is None for each in series for plane in each.planes)
 
 
 def _source_files(fov: Fov, source: str) -> tuple[Path, ...]:

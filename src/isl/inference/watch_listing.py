@@ -10,12 +10,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from isl.io.omezarr import is_omezarr
-from isl.io.open import walk_images
+from isl.io.open import MAKER_SUFFIXES, walk_images
+from isl.io.plane_files import PLANE_SUFFIXES
 
 Stamp = tuple[int, int]
 """Size in bytes and time of the last change in nanoseconds: what tells that a file was written."""
 
-_ZARR_METADATA = frozenset({"zarr.json", ".zarray", ".zattrs", ".zgroup"})
+_IMAGE_SUFFIXES = PLANE_SUFFIXES | MAKER_SUFFIXES
+ZARR_METADATA = ("zarr.json", ".zarray", ".zattrs", ".zgroup")
+"""Names of the files that say what a zarr group or array is."""
 
 
 @dataclass(frozen=True)
@@ -25,7 +28,7 @@ class Listing:
     Attributes
     ----------
     files, zarrs
-        Files and OME-Zarr folders, in the order of their names.
+        Image files and OME-Zarr folders, in the order of their names.
     stamps
         Of the files, and of all files inside the OME-Zarr folders.
     metadata
@@ -57,12 +60,14 @@ def list_folder(folder: Path, skip: Path | None = None) -> Listing:
     zarrs = [folder]
     if not is_omezarr(folder):
         files, zarrs = walk_images(folder, skip)
+        # Microscopes write logs too, which say nothing about images.
+        files = [file for file in files if file.suffix.lower() in _IMAGE_SUFFIXES]
     stamps = stamps_of(files)
     metadata = {}
     for zarr in zarrs:
         inside = stamps_of(_files_below(zarr))
         stamps.update(inside)
-        metadata[zarr] = tuple(f for f in inside if f.name in _ZARR_METADATA)
+        metadata[zarr] = tuple(f for f in inside if f.name in ZARR_METADATA)
     return Listing(tuple(files), tuple(zarrs), stamps, metadata)
 
 

@@ -68,6 +68,7 @@ class WatchState:
         self._output, self._root, self._ending = output, root, ending
         self._asked = json.loads(json.dumps(asked))
         self._made = made
+        self._begun: dict[str, str] = {}
         self._entries = self._read()
         self._done = {entry.signature for entry in self._entries.values()}
 
@@ -103,6 +104,25 @@ class WatchState:
         self.record(field, path)
         return True
 
+    def begin(self, field: WatchedField, path: Path) -> bool:
+        """Note that a field is begun, whatever comes of it.
+
+        Returns
+        -------
+        bool
+            Whether an earlier attempt at this output began with other pixels, so that nothing of
+            it can be used.
+        """
+        before = self._begun.get(path.name)
+        if before != field.signature:
+            self._begun[path.name] = field.signature
+            self._write()
+        return before is not None and before != field.signature
+
+    def ended(self, path: Path) -> None:
+        """Forget that an output was begun, as it is complete."""
+        self._begun.pop(path.name, None)
+
     def record(self, field: WatchedField, path: Path) -> None:
         """Note that a field is done.
 
@@ -113,15 +133,22 @@ class WatchState:
         """
         self._entries[path.name] = _Entry(field.name, field.signature, self._samples(field)[0])
         self._done = {entry.signature for entry in self._entries.values()}
+        self._write()
+
+    def _write(self) -> None:
         entries = {name: asdict(entry) for name, entry in self._entries.items()}
-        stored = {"version": _VERSION, "asked": self._asked, "done": entries}
+        stored = {"version": _VERSION, "asked": self._asked, "done": entries, "begun": self._begun}
         with staged(self._path, overwrite=True) as partial:
             partial.write_text(json.dumps(stored, indent=0), "utf-8")
 
     def _known(self, field: WatchedField) -> str | None:
         """Output of an earlier state of the field: it is told by its files, names may change."""
         samples = set(self._samples(field))
-        return next((n for n, entry in self._entries.items() if entry.sample in samples), None)
+        for name, entry in self._entries.items():
+            file = self._root / entry.sample.rpartition("#")[0]
+            if entry.sample in samples or (entry.field == field.name and not file.exists()):
+                return name
+        return None
 
     def _samples(self, field: WatchedField) -> list[str]:
         ordered = sorted(field.files, key=lambda file: (file.name not in _ARRAY_METADATA, file))
@@ -141,7 +168,7 @@ class WatchState:
         try:
             stored = json.loads(self._path.read_text("utf-8"))
             entries = {name: _Entry(**entry) for name, entry in stored["done"].items()}
-            asked = stored["asked"]
+            asked, self._begun = stored["asked"], dict(stored["begun"])
         except (ValueError, TypeError, KeyError, AttributeError) as error:
             logger.warning(
                 "%s is damaged (%s); fields are predicted again where needed", self._path, error

@@ -17,7 +17,8 @@ _log = logging.getLogger(__name__)
 _MOST_REMEMBERED = 50_000
 _TIFF_SUFFIXES = frozenset({".tif", ".tiff"})
 _TABLE_SUFFIXES = frozenset({".csv", ".parquet"})
-_MAKER_SUFFIXES = frozenset({".nd2", ".czi", ".lif"})
+MAKER_SUFFIXES = frozenset({".nd2", ".czi", ".lif"})
+"""Endings of files that bioio reads, in lower case."""
 _READABLE = (
     "folders of PNG or TIFF images, OME-Zarr, TIFF and OME-TIFF, CSV or Parquet tables of images, "
     "and ND2, CZI and LIF with the extra 'formats'"
@@ -164,7 +165,7 @@ def find_candidates(
         return pattern_fields(root, images, pattern)
     published = [f for f in images if is_published_name(f.name)]
     stacks, planes = _sorted_tiffs([f for f in images if not is_published_name(f.name)])
-    makers = [f for f in files if f.suffix.lower() in _MAKER_SUFFIXES]
+    makers = [f for f in files if f.suffix.lower() in MAKER_SUFFIXES]
     images_beside = bool(published or planes or makers)
     wanted_zarrs, wanted_stacks = _without_predictions(zarrs, stacks, images_beside)
     return [
