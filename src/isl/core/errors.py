@@ -15,6 +15,8 @@
     ├── ChannelError       (LookupError)  a channel is unknown, double or cannot be guessed
     ├── ModelFileError     (ValueError)   a model file is damaged, foreign or too new
     ├── OutputError        (OSError)      the output exists, cannot be written, or the disk is full
+    ├── ClusterError       (RuntimeError) the processes that share a run cannot be reached or used
+    │   └── WorkerDiedError               a task brought down each process that worked on it
     └── MissingExtraError  (ImportError)  an optional dependency is not installed
 
 Each class derives from a builtin too, so that ``except ValueError`` works for callers who do not
@@ -74,6 +76,14 @@ class ModelFileError(IslError, ValueError):
 
 class OutputError(IslError, OSError):
     """The output exists already, cannot be written, or the disk is full."""
+
+
+class ClusterError(IslError, RuntimeError):
+    """The processes that share a run cannot be reached or used."""
+
+
+class WorkerDiedError(ClusterError):
+    """A task brought down each process that worked on it."""
 
 
 class MissingExtraError(IslError, ImportError):

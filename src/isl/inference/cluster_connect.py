@@ -1,0 +1,145 @@
+"""Connection to a Dask scheduler that runs already, and what is checked before it gets work."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, cast
+
+from distributed import Client
+
+import isl
+from isl.core.errors import ClusterError
+from isl.inference.cluster_plan import Scheduler
+
+if TYPE_CHECKING:
+    from distributed.client import VersionsDict
+
+logger = logging.getLogger(__name__)
+
+DISTRIBUTION = "in-silico-labeling"
+SAME = ("python", "distributed", DISTRIBUTION)
+"""Packages whose versions have to agree for tasks to be understood."""
+
+
+@contextmanager
+def connected(scheduler: Scheduler, wait_s: float, connect_s: float) -> Iterator[Client]:
+    """Connect, wait for the first worker and check the installations.
+
+    Raises
+    ------
+    ClusterError
+        Where the scheduler cannot be reached, no worker comes within ``wait_s`` seconds, or the
+        installations differ.
+    """
+    client = _connect(scheduler, connect_s)
+    try:
+        _wait_for_workers(client, scheduler, wait_s)
+        check_versions(cast("VersionsDict", client.get_versions(packages=[DISTRIBUTION])))
+        yield client
+    finally:
+        client.close()
+
+
+def _connect(scheduler: Scheduler, connect_s: float) -> Client:
+    where: dict[str, Any] = {"address": scheduler.address}
+    if scheduler.file is not None:
+        where = {"scheduler_file": str(scheduler.file)}
+    try:
+        return Client(**where, timeout=connect_s, set_as_default=False)
+    except (OSError, TimeoutError, ValueError, KeyError) as error:
+        raise ClusterError(
+            f"--cluster {scheduler}: no Dask scheduler answers there ({error}); start one with "
+            "'dask scheduler', check address and port, and whether a firewall is between"
+        ) from error
+
+
+def _wait_for_workers(client: Client, scheduler: Scheduler, wait_s: float) -> None:
+    if client.nthreads():
+        return
+    logger.warning("%s has no workers yet; waiting for the first", scheduler)
+    try:
+        client.wait_for_workers(1, timeout=wait_s)
+    except TimeoutError as error:
+        raise ClusterError(
+            f"--cluster {scheduler}: no worker has come for {wait_s:.0f} s; start some with "
+            f"'dask worker {client.scheduler_info()['address']} --nthreads 1', or look at the "
+            "queue of the cluster"
+        ) from error
+
+
+def check_versions(versions: VersionsDict) -> None:
+    """Refuse workers that would not understand the tasks.
+
+    Parameters
+    ----------
+    versions
+        What `distributed.Client.get_versions` found.
+
+    Raises
+    ------
+    ClusterError
+        Where this package is missing on a worker, or its version, or that of Python or distributed,
+        differs.
+    """
+    here = versions["client"]["packages"]
+    parts = {"the scheduler": versions["scheduler"]}
+    parts |= {f"worker {address}": found for address, found in versions["workers"].items()}
+    for name, found in parts.items():
+        names = SAME[:-1] if name == "the scheduler" else SAME
+        _compare(name, here, found.get("packages", {}), names)
+
+
+def _compare(
+    name: str, here: Mapping[str, Any], there: Mapping[str, Any], names: Sequence[str]
+) -> None:
+    for package in names:
+        wanted, found = _version(package, here), _version(package, there)
+        if found is None and wanted is not None:
+            raise ClusterError(
+                f"{name} has no package '{package}'; install the same environment on all machines: "
+                f"pip install '{DISTRIBUTION}[cluster]=={isl.__version__}'"
+            )
+        if found != wanted:
+            raise ClusterError(
+                f"{name} has {package} {found}, this process {wanted}; start the workers from the "
+                "same environment"
+            )
+
+
+def _version(package: str, versions: Mapping[str, Any]) -> str | None:
+    """Version as far as it counts: of Python, the two first numbers."""
+    found = versions.get(package)
+    if found is None:
+        return None
+    return ".".join(str(found).split(".")[:2]) if package == "python" else str(found)
+
+
+def check_paths(client: Client, paths: Sequence[str]) -> None:
+    """Refuse workers that do not see the files of the run.
+
+    Parameters
+    ----------
+    client
+        The connection.
+    paths
+        Files and folders that each worker has to see.
+
+    Raises
+    ------
+    ClusterError
+        Naming the first worker and path.
+    """
+
+    def missing(wanted: Sequence[str]) -> list[str]:
+        import os
+
+        return [path for path in wanted if not os.path.exists(path)]
+
+    for worker, absent in client.run(missing, list(paths)).items():
+        if absent:
+            raise ClusterError(
+                f"worker {worker} does not see {absent[0]}; images, model and output have to be in "
+                "folders that all machines share under the same path"
+            )

@@ -1,0 +1,106 @@
+"""Worker processes on this machine."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import dask
+from dask.system import CPU_COUNT
+from distributed import Client, Nanny, Scheduler, SpecCluster
+from distributed.system import MEMORY_LIMIT
+
+from isl.inference.cluster_plan import WorkerPlan, cuda_devices, plan_workers
+from isl.inference.cluster_worker import IgnoreInterrupts
+
+HOST = "127.0.0.1"
+KILL_S = 0.5
+"""How long a worker that still works is asked to stop before it is ended; its task is lost anyway,
+as the caller does not wait for it."""
+SETTINGS = {
+    "distributed.scheduler.allowed-failures": 1,
+    # Pausing a worker that is short of memory would stop the run without a word.
+    "distributed.worker.memory.target": False,
+    "distributed.worker.memory.spill": False,
+    "distributed.worker.memory.pause": False,
+    "distributed.worker.memory.terminate": 0.95,
+    "distributed.scheduler.worker-ttl": "5 minutes",
+}
+
+
+@contextmanager
+def local_processes(count: int | None) -> Iterator[tuple[Client, tuple[WorkerPlan, ...]]]:
+    """Start worker processes, and end them with the block, whatever happens in it.
+
+    Parameters
+    ----------
+    count
+        Processes; by default one for each GPU, else one for each four cores.
+
+    Yields
+    ------
+    tuple of Client and WorkerPlan
+        The connection, and what each process got.
+    """
+    plans = plan_workers(count, CPU_COUNT, int(MEMORY_LIMIT), cuda_devices())
+    with quiet(), dask.config.set(SETTINGS), _start(plans) as cluster:
+        client = Client(cluster, set_as_default=False)
+        try:
+            client.register_plugin(IgnoreInterrupts())
+            yield client, plans
+        finally:
+            _end_workers(cluster)
+            client.close()
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Silence what Dask logs of workers that come and go; a run says itself what matters."""
+    loggers = [logging.getLogger(name) for name in ("distributed", "distributed.client")]
+    levels = [each.level for each in loggers]
+    for each in loggers:
+        each.setLevel(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        for each, level in zip(loggers, levels, strict=True):
+            each.setLevel(level)
+
+
+@contextmanager
+def _start(plans: Sequence[WorkerPlan]) -> Iterator[SpecCluster]:
+    """Scheduler in this process, one nanny with a worker process for each plan."""
+    scheduler = {
+        "cls": Scheduler,
+        "options": {"host": HOST, "port": 0, "dashboard": False, "dashboard_address": ":0"},
+    }
+    workers = {i: {"cls": Nanny, "options": _options(plan)} for i, plan in enumerate(plans)}
+    cluster = SpecCluster(workers, scheduler, silence_logs=logging.CRITICAL, name="isl")
+    try:
+        yield cluster
+    finally:
+        cluster.close()
+
+
+def _options(plan: WorkerPlan) -> dict[str, Any]:
+    return {
+        "host": HOST,
+        "nthreads": 1,
+        "memory_limit": plan.memory_bytes,
+        "env": plan.environment,
+        "dashboard": False,
+        "silence_logs": logging.CRITICAL,
+    }
+
+
+def _end_workers(cluster: SpecCluster) -> None:
+    """End the processes without waiting for tasks that nobody waits for."""
+
+    async def end() -> None:
+        nannies = list(cluster.workers.values())
+        await asyncio.gather(*(nanny.close(timeout=KILL_S) for nanny in nannies))
+
+    cluster.sync(end)

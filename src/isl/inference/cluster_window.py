@@ -1,0 +1,175 @@
+"""Bounded submission of tasks to a Dask scheduler, and what becomes of each."""
+
+from __future__ import annotations
+
+import logging
+import queue
+import time
+from collections import deque
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from distributed import Client, Future, KilledWorker
+
+from isl.core.errors import ClusterError, IslError, WorkerDiedError
+from isl.inference.cluster_worker import Crashed, Outcome, Refused, run_task
+
+logger = logging.getLogger(__name__)
+
+TASKS_PER_WORKER = 2
+"""Tasks in the hands of the scheduler for each worker: one that runs and one that waits."""
+BEAT_S = 1.0
+"""How often the workers are counted while no task finishes."""
+LOGGED_CRASHES = 3
+"""Unexpected errors that are logged in full; a broken installation makes one per task."""
+
+
+def name_of(item: Any) -> str:
+    """What messages call a task: its key where it has one."""
+    return str(getattr(item, "key", item))
+
+
+@dataclass
+class Window:
+    """The tasks of one run that are submitted and not yet finished.
+
+    Attributes
+    ----------
+    client
+        Connection to the scheduler.
+    run
+        Name under which the workers know the work.
+    wait_s
+        How long there may be no worker before the run gives up.
+    """
+
+    client: Client
+    run: str
+    wait_s: float
+    crashes: list[str] = field(default_factory=list)
+    suspects: list[Any] = field(default_factory=list)
+    _finished: queue.SimpleQueue[Future[Any]] = field(default_factory=queue.SimpleQueue)
+    _pending: dict[Any, tuple[Future[Any], Any]] = field(default_factory=dict)
+    _submitted: int = 0
+    _size: int = TASKS_PER_WORKER
+    _last_seen: float = field(default_factory=time.monotonic)
+
+    def run_all(self, items: Sequence[Any]) -> Iterator[tuple[Any, Any]]:
+        """Yield each item with its result, or with its error, as they finish.
+
+        A task that dies with its worker is not to blame when it shared the worker with another;
+        such tasks are tried once more, alone, when all others are done.
+
+        Raises
+        ------
+        ClusterError
+            Where the scheduler or all workers are gone; at the end, where tasks met unexpected
+            errors.
+        """
+        yield from self._run(items)
+        for item in self.suspects:
+            yield from self._run([item], alone=True)
+        if self.crashes:
+            raise ClusterError(
+                f"{len(self.crashes)} tasks met an unexpected error, the first: "
+                f"{self.crashes[0]}; the others are done, and the same command goes on with these"
+            )
+
+    def _run(self, items: Sequence[Any], *, alone: bool = False) -> Iterator[tuple[Any, Any]]:
+        waiting = deque(items)
+        self._count_workers()
+        try:
+            while waiting or self._pending:
+                while waiting and len(self._pending) < self._size:
+                    self._submit(waiting.popleft())
+                future = self._next()
+                if future is not None:
+                    yield from self._receive(future, alone=alone)
+        finally:
+            self._cancel()
+
+    def _submit(self, item: Any) -> None:
+        key = f"{self.run}-{self._submitted}"
+        self._submitted += 1
+        future = self.client.submit(run_task, self.run, item, key=key, pure=False)
+        self._pending[key] = (future, item)
+        future.add_done_callback(self._finished.put)
+
+    def _next(self) -> Future[Any] | None:
+        """The next future that is finished; None where nothing happened for a while."""
+        try:
+            return self._finished.get(timeout=BEAT_S)
+        except queue.Empty:
+            self._count_workers()
+            return None
+
+    def _receive(self, future: Future[Any], *, alone: bool) -> Iterator[tuple[Any, Any]]:
+        """Result of a future, as zero or one pair."""
+        if future.key not in self._pending:
+            return
+        if future.status in ("cancelled", "lost"):
+            raise ClusterError(
+                "the connection to the scheduler was lost; start "
+                "it again, and the same command goes on with the tasks that are left"
+            )
+        _, item = self._pending.pop(future.key)
+        if future.status == "error":
+            result = self._failure(future, item, alone=alone)
+        else:
+            result = self._outcome(future, item)
+        if result is not None:
+            yield item, result[0]
+
+    def _outcome(self, future: Future[Any], item: Any) -> tuple[Any] | None:
+        outcome: Outcome = future.result()
+        if isinstance(outcome, Crashed):
+            self._crash(item, outcome)
+            return None
+        return (outcome.error,) if isinstance(outcome, Refused) else (outcome.value,)
+
+    def _failure(self, future: Future[Any], item: Any, *, alone: bool) -> tuple[IslError] | None:
+        error = future.exception()
+        if not isinstance(error, KilledWorker):
+            self._crash(item, Crashed("unknown", f"{type(error).__name__}: {error}", str(error)))
+        elif alone:
+            return (WorkerDiedError(_death(item)),)
+        else:
+            self.suspects.append(item)
+        return None
+
+    def _crash(self, item: Any, crash: Crashed) -> None:
+        self.crashes.append(f"{name_of(item)} on worker {crash.worker}: {crash.message}")
+        if len(self.crashes) <= LOGGED_CRASHES:
+            logger.error("%s\n%s", self.crashes[-1], crash.details)
+
+    def _count_workers(self) -> None:
+        """Fit the window to the workers that there are; give up where there are none for long."""
+        try:
+            workers = len(self.client.nthreads())
+        except (OSError, TimeoutError):
+            workers = 0
+        if workers:
+            self._last_seen = time.monotonic()
+            self._size = TASKS_PER_WORKER * workers
+        elif time.monotonic() - self._last_seen > self.wait_s:
+            raise ClusterError(
+                f"the scheduler {self.client.scheduler_info()['address']} has had no worker for "
+                f"{self.wait_s:.0f} s; look into the logs of the workers, start them again, and "
+                "the same command goes on with the tasks that are left"
+            )
+
+    def _cancel(self) -> None:
+        """Let the scheduler forget what is not finished, as when the caller stops early."""
+        futures = [future for future, _ in self._pending.values()]
+        self._pending.clear()
+        if futures and self.client.status == "running":
+            self.client.cancel(futures, force=True)
+
+
+def _death(item: Any) -> str:
+    return (
+        f"{name_of(item)}: each worker process that took this task died, also when it worked on "
+        "nothing else; most likely memory ran out: pass a smaller --memory or fewer processes; "
+        "else predict the field by itself to see the crash"
+    )
