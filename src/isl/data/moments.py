@@ -96,6 +96,5 @@ def joined(parts: Sequence[PlaneMoments]) -> PlaneMoments:
 
 
 def _extremes(zyx: NDArray[Any]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    rows = np.fmin.reduce(zyx, axis=1), np.fmax.reduce(zyx, axis=1)
-    low, high = np.fmin.reduce(rows[0], axis=1), np.fmax.reduce(rows[1], axis=1)
+    low, high = np.fmin.reduce(zyx, axis=(1, 2)), np.fmax.reduce(zyx, axis=(1, 2))
     return low.astype(np.float64), high.astype(np.float64)

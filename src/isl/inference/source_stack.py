@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -12,8 +13,13 @@ from isl.core.config import Normalization
 from isl.data.depths import plane_depths
 from isl.data.normalization import ReadBox, SourceNormalizer, measure_source
 from isl.inference.arrays import check_finite
+from isl.inference.held_bands import HeldBands, band_rows
+from isl.io.arrays import ArrayPixels
 from isl.io.fov import Fov
 from isl.models.labeling import even_depths
+
+KEEP_BYTES = 128 * 1024**2
+"""Memory that the pixels of one source may take, from being measured until they are used."""
 
 
 @dataclass(frozen=True)
@@ -56,6 +62,9 @@ class StackReader:
         Of the pixels before they were resampled.
     step_um, depth_um
         Step between the planes, and depth of the stacks in training, where both count.
+    keep_bytes
+        Stacks up to this size are read once, and kept from being measured until they are used;
+        of larger ones at most that much is held, so that no chunk of a file is decoded twice.
     """
 
     fov: Fov
@@ -64,6 +73,7 @@ class StackReader:
     dtype: np.dtype[np.generic]
     step_um: float | None = None
     depth_um: float | None = None
+    keep_bytes: int = KEEP_BYTES
 
     def stack(self, t: int, what: str) -> SourceStack:
         """Measure the stack of one time point.
@@ -83,21 +93,50 @@ class StackReader:
             Where the recipe does not fit the pixels.
         """
         shape_yx = (self.fov.size_y, self.fov.size_x)
-        measured = measure_source(
-            lambda box: self.fov.read(self.channel, t=t, box=box),
-            shape_yx,
-            what,
-            self.recipe,
-            self.dtype,
-        )
-        planes = np.flatnonzero(measured.usable).tolist()
+        planes, rows = range(self.fov.channel(self.channel).planes), self._band_rows
+        held = self._bands(t, planes)
+        read = held.hold if self._keeps else self._reader(t, planes)
+        measured = measure_source(read, shape_yx, what, self.recipe, self.dtype, rows)
+        usable = np.flatnonzero(measured.usable).tolist()
+        if len(usable) < len(planes):
+            held = self._bands(t, usable)
         return SourceStack(
             shape_yx,
-            lambda box: check_finite(self.fov.read(self.channel, t=t, z=planes, box=box), what),
+            lambda box: check_finite(held(box), what),
             measured.normalizer,
             self._depths[measured.usable],
             tuple(np.flatnonzero(~measured.usable).tolist()),
         )
+
+    def _reader(self, t: int, planes: Sequence[int]) -> ReadBox:
+        return lambda box: self.fov.read(self.channel, t=t, z=planes, box=box)
+
+    def _bands(self, t: int, planes: Sequence[int]) -> HeldBands:
+        shape_yx = (self.fov.size_y, self.fov.size_x)
+        # Where the file can be read row by row, there is no need to hold what it would not keep.
+        worthwhile = self._chunk_rows > 1 and self._band_rows * self._row_bytes <= self.keep_bytes
+        return HeldBands(
+            self._reader(t, planes), shape_yx, self._band_rows, self._keeps or worthwhile
+        )
+
+    @property
+    def _keeps(self) -> bool:
+        """Whether the whole stack stays in memory from when it is measured until it is used."""
+        fits = self.fov.size_y * self._row_bytes <= self.keep_bytes
+        return fits and not isinstance(self.fov.pixels, ArrayPixels)
+
+    @cached_property
+    def _chunk_rows(self) -> int:
+        return self.fov.chunk_rows(self.channel)
+
+    @property
+    def _band_rows(self) -> int:
+        return band_rows(self._chunk_rows, self._row_bytes)
+
+    @property
+    def _row_bytes(self) -> int:
+        channel = self.fov.channel(self.channel)
+        return channel.planes * self.fov.size_x * channel.dtype.itemsize
 
     @cached_property
     def _depths(self) -> NDArray[np.float32]:

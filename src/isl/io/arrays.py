@@ -23,7 +23,8 @@ class ArrayPixels:
 
     def read(self, channel: int, t: int, z: Sequence[int], box: Box) -> NDArray[Any]:
         """Return pixels as (Z, Y, X)."""
-        return np.asarray(self.arrays[channel][t][list(z)][(..., *box.slices)])
+        # The region first: choosing planes copies what is left.
+        return np.asarray(self.arrays[channel][t][(..., *box.slices)][list(z)])
 
 
 def fov_from_arrays(

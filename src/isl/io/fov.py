@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,6 +34,15 @@ class PixelSource(Protocol):
         box
             Region, inside the image.
         """
+        ...
+
+
+@runtime_checkable
+class ChunkedPixels(Protocol):
+    """What a reader may tell: how pixels lie in the file, so that none is decoded twice."""
+
+    def chunk_rows(self, channel: int) -> int:
+        """Rows of a channel that are decoded together: those of a chunk, tile or strip."""
         ...
 
 
@@ -178,6 +187,12 @@ class Fov:
         index = self.channel_index(channel)
         planes = range(self.channels[index].planes) if z is None else z
         return self.pixels.read(index, t, planes, self.box if box is None else box)
+
+    def chunk_rows(self, channel: str) -> int:
+        """Rows of a channel that are decoded together, as far as the reader knows; else 1."""
+        index = self.channel_index(channel)
+        rows = self.pixels.chunk_rows(index) if isinstance(self.pixels, ChunkedPixels) else 1
+        return min(rows, self.size_y)
 
     def renamed(self, name: str) -> Fov:
         """The same field under another name."""

@@ -63,6 +63,10 @@ class OmeZarrPixels:
         zyx = pixels if "z" in self.axes else pixels[np.newaxis]
         return zyx if np.array_equal(inverse, np.arange(len(zyx))) else zyx[inverse]
 
+    def chunk_rows(self, _channel: int) -> int:
+        """Rows that are decoded together; see `isl.io.fov.ChunkedPixels`."""
+        return int(self.array.chunks[self.axes.index("y")])
+
 
 def is_omezarr(path: str | Path) -> bool:
     """Whether a folder should be opened by `open_omezarr`: it is zarr, or ends in ``.zarr``."""

@@ -7,7 +7,9 @@ import struct
 import threading
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from itertools import groupby
 from math import prod
 from pathlib import Path
 from typing import Any
@@ -19,7 +21,8 @@ from isl.core.axes import Box, VoxelSize
 from isl.core.errors import DamagedFileError, DataError
 from isl.io.damage import naming_damage
 from isl.io.tiff_metadata import voxel_size_of, z_axes
-from isl.io.tiff_pages import read_plane, tiff_contents
+from isl.io.tiff_pages import tiff_contents
+from isl.io.tiff_regions import MOST_THREADS, read_planes, usable_cores
 
 PLANE_SUFFIXES = frozenset({".png", ".tif", ".tiff"})
 """Endings of files that this module reads, in lower case."""
@@ -79,7 +82,14 @@ class PlaneFiles:
         DamagedFileError
             Where a file cannot be decoded.
         """
-        return np.stack([_read_ref(self.planes[channel, t, plane], box) for plane in z])
+        refs = [self.planes[channel, t, plane] for plane in z]
+        parts = [_read_refs(path, list(found), box) for path, found in groupby(refs, _tiff_path)]
+        return parts[0] if len(parts) == 1 else np.concatenate(parts)
+
+    def chunk_rows(self, channel: int) -> int:
+        """Rows that are decoded together; see `isl.io.fov.ChunkedPixels`."""
+        paths = {ref.path for (of, _, _), ref in self.planes.items() if of == channel}
+        return max(map(_chunk_rows, paths), default=1)
 
 
 def read_header(path: Path) -> ImageHeader:
@@ -135,10 +145,33 @@ def _png_header(path: Path) -> ImageHeader:
     return ImageHeader(size_y, size_x, np.dtype(np.uint16 if bits == 16 else np.uint8))
 
 
-def _read_ref(ref: PlaneRef, box: Box) -> NDArray[Any]:
-    if ref.path.suffix.lower() == ".png":
-        return _decoded.get(ref.path)[box.slices]
-    return read_plane(tiff_contents(ref.path).series[0], ref.plane, box)
+def _chunk_rows(path: Path) -> int:
+    """All rows of a PNG, which can be decoded only as a whole."""
+    if path.suffix.lower() == ".png":
+        return read_header(path).size_y
+    return tiff_contents(path).series[0].chunk_rows
+
+
+def _tiff_path(ref: PlaneRef) -> Path | None:
+    """File of a plane, of which several may be read together; None for a PNG."""
+    return None if ref.path.suffix.lower() == ".png" else ref.path
+
+
+def _read_refs(tiff: Path | None, refs: Sequence[PlaneRef], box: Box) -> NDArray[Any]:
+    if tiff is None:
+        return _read_png([ref.path for ref in refs], box)
+    return read_planes(tiff_contents(tiff).series[0], [ref.plane for ref in refs], box)
+
+
+def _read_png(paths: Sequence[Path], box: Box) -> NDArray[Any]:
+    """Read planes, those that have to be decoded side by side."""
+    threads = min(len(paths), MOST_THREADS, usable_cores())
+    if threads > 1 and not all(map(_decoded.holds, paths)):
+        with ThreadPoolExecutor(threads) as pool:
+            decoded = list(pool.map(_decoded.get, paths))
+    else:
+        decoded = [_decoded.get(path) for path in paths]
+    return np.stack([plane[box.slices] for plane in decoded])
 
 
 def _decode_png(path: Path) -> NDArray[Any]:
@@ -162,11 +195,15 @@ class _DecodedPlanes:
         self._planes: OrderedDict[tuple[Path, int, int], NDArray[Any]] = OrderedDict()
         self._lock = threading.Lock()
 
+    def holds(self, path: Path) -> bool:
+        """Whether a plane was decoded before, and its file has not changed since."""
+        key = self._key(path)
+        with self._lock:
+            return key in self._planes
+
     def get(self, path: Path) -> NDArray[Any]:
         """Decode, or take what was decoded before unless the file has changed since."""
-        with naming_damage(path, "a PNG image"):
-            stat = os.stat(path)
-        key = (path, stat.st_mtime_ns, stat.st_size)
+        key = self._key(path)
         with self._lock:
             if key in self._planes:
                 self._planes.move_to_end(key)
@@ -174,6 +211,11 @@ class _DecodedPlanes:
         pixels = _decode_png(path)
         self._hold(key, pixels)
         return pixels
+
+    def _key(self, path: Path) -> tuple[Path, int, int]:
+        with naming_damage(path, "a PNG image"):
+            stat = os.stat(path)
+        return path, stat.st_mtime_ns, stat.st_size
 
     def _hold(self, key: tuple[Path, int, int], pixels: NDArray[Any]) -> None:
         with self._lock:

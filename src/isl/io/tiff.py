@@ -16,7 +16,8 @@ from isl.core.errors import DataError
 from isl.io.fov import Channel, Fov
 from isl.io.provenance import written_field
 from isl.io.tiff_metadata import ChannelNote, channel_notes, own_notes, voxel_size_of, z_axes
-from isl.io.tiff_pages import read_plane, tiff_contents
+from isl.io.tiff_pages import tiff_contents
+from isl.io.tiff_regions import read_planes
 
 
 @dataclass(frozen=True)
@@ -48,9 +49,12 @@ class TiffPixels:
         for plane in z:
             position = {"T": t, "C": channel, "Z": plane}
             at = tuple(position[a] for a in axes)
-            index = int(np.ravel_multi_index(at, series.lengths)) if axes else 0
-            planes.append(read_plane(series, index, box))
-        return np.stack(planes)
+            planes.append(int(np.ravel_multi_index(at, series.lengths)) if axes else 0)
+        return read_planes(series, planes, box)
+
+    def chunk_rows(self, _channel: int) -> int:
+        """Rows that are decoded together; see `isl.io.fov.ChunkedPixels`."""
+        return tiff_contents(self.path).series[self.series].chunk_rows
 
 
 def open_tiff(path: Path) -> list[Fov]:

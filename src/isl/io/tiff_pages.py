@@ -1,4 +1,4 @@
-"""Regions of TIFF pages, read segment by segment: only strips and tiles that hold the region."""
+"""What TIFF files hold, and where their pixels lie."""
 
 from __future__ import annotations
 
@@ -12,14 +12,13 @@ from typing import Any
 
 import numpy as np
 import tifffile
-from numpy.typing import NDArray
 
-from isl.core.axes import Box
 from isl.core.errors import DamagedFileError, DataError
 from isl.io.damage import naming_damage
 from isl.io.tiff_directory import check_directories
 
-_TIFF = "a TIFF file"
+TIFF = "a TIFF file"
+"""What messages call the format."""
 
 
 @dataclass(frozen=True)
@@ -73,6 +72,11 @@ class TiffSeries:
     jpegtables: bytes | None
 
     @property
+    def chunk_rows(self) -> int:
+        """Rows that are decoded together; 1 where nothing needs to be."""
+        return 1 if self.contiguous is not None else self.segment_yx[0]
+
+    @property
     def files(self) -> frozenset[Path]:
         """Files that hold the pixels."""
         return frozenset({self.path} | {p.path for p in self.planes if p is not None})
@@ -120,7 +124,7 @@ def tiff_contents(path: Path) -> TiffContents:
     DataError
         Where it is absent, or holds colour images.
     """
-    with naming_damage(path, _TIFF):
+    with naming_damage(path, TIFF):
         stat = os.stat(path)
         return _parse(path, stat.st_mtime_ns, stat.st_size)
 
@@ -200,66 +204,3 @@ def _pixels_per_unit(page: tifffile.TiffPage) -> tuple[float, float]:
     tags = page.tags.get("YResolution"), page.tags.get("XResolution")
     y, x = (0.0 if tag is None else tag.value[0] / max(tag.value[1], 1) for tag in tags)
     return y, x
-
-
-def read_plane(series: TiffSeries, plane: int, box: Box) -> NDArray[Any]:
-    """Read a region of one plane.
-
-    Parameters
-    ----------
-    series
-        From `tiff_contents`.
-    plane
-        Index of the plane, in the order of the axes.
-    box
-        Region inside the image.
-
-    Returns
-    -------
-    ndarray
-        (Y, X) in native byte order.
-
-    Raises
-    ------
-    DamagedFileError
-        Where a segment cannot be decoded or the plane is not in the file.
-    """
-    if series.contiguous is not None:
-        return _read_contiguous(series, plane, box)
-    stored = series.planes[plane]
-    if stored is None:
-        raise DamagedFileError(f"{series.path}: plane {plane} is announced but not in the file")
-    with naming_damage(stored.path, _TIFF), open(stored.path, "rb") as file:
-        out = np.zeros(box.shape, series.dtype)
-        for index, segment in _segments_in(series, box):
-            file.seek(stored.offsets[index])
-            data = file.read(stored.byte_counts[index])
-            if data:
-                pixels = series.decode(data, index, jpegtables=series.jpegtables)[0]
-                _paste(out, pixels[0, :, :, 0], segment, box)
-        return out
-
-
-def _read_contiguous(series: TiffSeries, plane: int, box: Box) -> NDArray[Any]:
-    shape = (max(1, prod(series.lengths)), series.size_y, series.size_x)
-    with naming_damage(series.path, _TIFF):
-        offset = series.contiguous or 0
-        pixels = np.memmap(series.path, series.stored_dtype, "r", offset, shape)
-        return np.array(pixels[plane][box.slices], dtype=series.dtype)
-
-
-def _segments_in(series: TiffSeries, box: Box) -> list[tuple[int, Box]]:
-    """Index and region of each segment that meets the box."""
-    height, width = series.segment_yx
-    columns = -(-series.size_x // width)
-    return [
-        (row * columns + col, Box(row * height, (row + 1) * height, col * width, (col + 1) * width))
-        for row in range(box.y0 // height, -(-box.y1 // height))
-        for col in range(box.x0 // width, -(-box.x1 // width))
-    ]
-
-
-def _paste(out: NDArray[Any], pixels: NDArray[Any], segment: Box, box: Box) -> None:
-    held = Box(segment.y0, segment.y0 + pixels.shape[0], segment.x0, segment.x0 + pixels.shape[1])
-    common = held.intersect(box)
-    out[common.relative_to(box).slices] = pixels[common.relative_to(held).slices]
