@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import logging
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from distributed import Client
@@ -43,15 +45,24 @@ def connected(scheduler: Scheduler, wait_s: float, connect_s: float) -> Iterator
 
 
 def _connect(scheduler: Scheduler, connect_s: float) -> Client:
-    where: dict[str, Any] = {"address": scheduler.address}
-    if scheduler.file is not None:
-        where = {"scheduler_file": str(scheduler.file)}
+    address = scheduler.address if scheduler.file is None else _address_in(scheduler.file)
     try:
-        return Client(**where, timeout=connect_s, set_as_default=False)
-    except (OSError, TimeoutError, ValueError, KeyError) as error:
+        return Client(address, timeout=connect_s, set_as_default=False)
+    except (OSError, TimeoutError, ValueError) as error:
         raise ClusterError(
             f"--cluster {scheduler}: no Dask scheduler answers there ({error}); start one with "
             "'dask scheduler', check address and port, and whether a firewall is between"
+        ) from error
+
+
+def _address_in(path: Path) -> str:
+    """Address that a scheduler wrote into its file."""
+    try:
+        return str(json.loads(path.read_text())["address"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ClusterError(
+            f"--cluster {path}: this is not the file of a Dask scheduler, or not all of it; delete "
+            f"it and start the scheduler again with 'dask scheduler --scheduler-file {path}'"
         ) from error
 
 
