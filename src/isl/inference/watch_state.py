@@ -14,6 +14,7 @@ from typing import Any
 from isl.core.errors import ConfigError, IslError, OutputError
 from isl.inference.watch_fields import WatchedField
 from isl.io.open import open_fovs
+from isl.io.output_partial import held_folder
 from isl.io.provenance import is_prediction, read_provenance
 from isl.io.staging import staged
 
@@ -101,6 +102,8 @@ class WatchState:
         notes = read_provenance(open_fovs(path)[0])
         if any(notes.get(name) != self._made[name] for name in ("model", "statistics")):
             return False
+        with held_folder(path):
+            pass  # what a killed run may have left beside its output is cleared away
         self.record(field, path)
         return True
 
