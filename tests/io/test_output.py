@@ -23,7 +23,7 @@ from isl.core.axes import Box
 from isl.core.errors import ConfigError, OutputError
 from isl.io import output_array, output_shards
 from isl.io.omezarr import open_omezarr
-from isl.io.output import resumable_output, output_path
+from isl.io.output import output_path, resumable_output
 
 
 @pytest.fixture

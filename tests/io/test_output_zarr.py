@@ -13,7 +13,7 @@ from output_images import (
     write,
 )
 
-from isl.core.axes import Box, VoxelSize
+from isl.core.axes import VoxelSize
 from isl.core.errors import ConfigError
 from isl.io import output_array, output_shards
 from isl.io.omezarr import open_omezarr

@@ -12,7 +12,7 @@ import pytest
 
 from isl.core.errors import DamagedFileError, OutputError
 from isl.io import staging
-from isl.io.staging import MARKER, scratch_folder, staged
+from isl.io.staging import MARKER, staged
 
 
 def write_folder(path: Path, *, overwrite=False, **files: str) -> None:
@@ -218,7 +218,7 @@ def ended_process() -> int:
 def test_leftovers_of_dead_processes_only_are_tidied_away(tmp_path):
     host = staging.host()
     dead, alive = ended_process(), os.getppid()
-    for kind in ("partial", "scratch", "replaced"):
+    for kind in ("partial", "replaced"):
         (tmp_path / f".out.{kind}-{host}-{dead}-0123abcd").mkdir()
     (tmp_path / "out").write_text("")
     kept = [
@@ -241,16 +241,7 @@ def test_an_output_that_a_killed_run_had_moved_away_comes_back(tmp_path):
     assert (tmp_path / "out").read_text() == "old"
 
 
-def test_scratch_folder_is_always_removed(tmp_path):
-    with scratch_folder(tmp_path / "out.tif") as scratch:
-        (scratch / "piece").write_text("")
-    with pytest.raises(OutputError, match="full"), scratch_folder(tmp_path / "out.tif") as scratch:
-        raise OSError(errno.ENOSPC, "full", str(scratch))
-    assert listing(tmp_path) == []
-
-
-@pytest.mark.parametrize("make", [lambda p: staged(p, overwrite=False), scratch_folder])
-def test_what_a_thread_writes_after_the_interruption_goes_too(tmp_path, make):
+def test_what_a_thread_writes_after_the_interruption_goes_too(tmp_path):
     """Writers of zarr go on in their threads, and make folders that are gone again."""
     ended = threading.Event()
 
@@ -262,7 +253,7 @@ def test_what_a_thread_writes_after_the_interruption_goes_too(tmp_path, make):
             ended.wait(0.01)
 
     def work():
-        with make(tmp_path / "out") as folder:
+        with staged(tmp_path / "out", overwrite=False) as folder:
             threading.Thread(target=write_on, args=(folder / "chunks",)).start()
             raise KeyboardInterrupt
 
@@ -283,3 +274,16 @@ def test_a_folder_that_vanishes_is_explained(tmp_path):
 
     with pytest.raises(OutputError, match="is gone; choose another place"):
         work()
+
+
+@pytest.mark.parametrize("has_syncfs", [True, False])
+def test_the_disk_is_waited_for(tmp_path, monkeypatch, has_syncfs):
+    waited = []
+    if not has_syncfs:
+        monkeypatch.setattr(staging.ctypes, "CDLL", lambda *a, **k: object())
+        monkeypatch.setattr(os, "sync", lambda: waited.append(1))
+    staging.sync_disk(tmp_path)
+    assert bool(waited) != has_syncfs
+    if has_syncfs:
+        with pytest.raises(FileNotFoundError):
+            staging.sync_disk(tmp_path / "missing")

@@ -26,7 +26,7 @@ def write_group(folder: Path, attributes: Mapping[str, Any]) -> None:
 def group_metadata(attributes: Mapping[str, Any]) -> bytes:
     """Content of the ``zarr.json`` of a group."""
     group = {"attributes": dict(attributes), "zarr_format": 3, "node_type": "group"}
-    return json.dumps(group, indent=2).encode()
+    return json.dumps(group).encode()
 
 
 def validated(model: str, metadata: Mapping[str, Any]) -> dict[str, Any]:

@@ -44,7 +44,15 @@ GOES_ON = "what is done is kept; the same command goes on where it stopped"
 
 
 class _Format(Protocol):
-    """What a file format provides."""
+    """What a file format provides.
+
+    Attributes
+    ----------
+    joins
+        Whether the shards of a field are joined in another file, and are no part of the output.
+    """
+
+    joins: bool
 
     def writer(self, field: OutputField) -> FieldWriter:
         """Writer of a field."""
@@ -54,8 +62,8 @@ class _Format(Protocol):
         """Write what a field needs beside its shards."""
         ...
 
-    def tidy_field(self, field: OutputField) -> None:
-        """Remove what a finished field needs no more."""
+    def remove_shards(self, field: OutputField) -> None:
+        """Remove the shards of a finished field, where another file holds their pixels."""
         ...
 
     def discard_field(self, field: OutputField) -> None:
@@ -137,8 +145,10 @@ class Output:
             if name in self._journal.fields:
                 return
             _require_complete(self._format.writer(field))
-            self._journal.add_field(name, self._format.finish_field(field))
-            self._format.tidy_field(field)
+            files = self._format.finish_field(field)
+            self._journal.add_field(name, files, joined=self._format.joins)
+            if self._format.joins:
+                self._format.remove_shards(field)
 
     def drop(self, name: str) -> None:
         """Leave a field out of the result, whatever was written of it.

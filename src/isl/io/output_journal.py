@@ -67,9 +67,9 @@ class Journal:
         self._note({"task": key, "of": of}, files)
         self.tasks.add(key)
 
-    def add_field(self, name: str, files: Sequence[WrittenFile]) -> None:
-        """Note a field that needs nothing more."""
-        self._note({"field": name}, files)
+    def add_field(self, name: str, files: Sequence[WrittenFile], *, joined: bool) -> None:
+        """Note a field that needs nothing more; ``joined`` where the files of its tasks go."""
+        self._note({"field": name, "joined": joined}, files)
         self.fields.add(name)
 
     def sync(self) -> None:
@@ -101,14 +101,20 @@ class Journal:
             return
         self.fingerprint = lines[0]["fingerprint"]
         synced = max((i for i, line in enumerate(lines) if "synced" in line), default=0)
-        whole = [line for i, line in enumerate(lines) if self._is_whole(line, i > synced)]
-        self.fields = {line["field"] for line in whole if "field" in line}
-        # The files of a finished field may have been joined into others and be gone.
-        self.tasks = {line["task"] for line in whole if "task" in line}
-        self.tasks |= {line["task"] for line in lines if line.get("of") in self.fields}
-        lost = {line["task"] for line in lines if "task" in line} - self.tasks
-        if lost:
-            logger.warning("%s: %d tasks are damaged and done again", self._folder, len(lost))
+        whole = [self._is_whole(line, i > synced) for i, line in enumerate(lines)]
+        tasks = {
+            line["task"]: (line["of"], w)
+            for line, w in zip(lines, whole, strict=True)
+            if "task" in line
+        }
+        broken = {of for of, is_whole in tasks.values() if not is_whole}
+        ended = [line for line, w in zip(lines, whole, strict=True) if "field" in line and w]
+        joined = {line["field"] for line in ended if line["joined"]}
+        self.fields = joined | {line["field"] for line in ended} - broken
+        self.tasks = {key for key, (of, is_whole) in tasks.items() if is_whole or of in joined}
+        if len(self.tasks) < len(tasks):
+            lost = len(tasks) - len(self.tasks)
+            logger.warning("%s: %d tasks are damaged and done again", self._folder, lost)
 
     def _is_whole(self, line: Mapping[str, Any], content: bool) -> bool:
         files = [WrittenFile("", *file) for file in line.get("files", ())]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -14,7 +13,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from isl.core.errors import OutputError
-from isl.io.staging import host, missing_parents, remove_for_good
+from isl.io.staging import host, missing_parents, remove, remove_for_good
 
 LOCK, OWNER = "lock", "owner.json"
 PRODUCT = "output"
@@ -43,10 +42,7 @@ class PartialFolder:
         """Remove all that an earlier run has left, but for the lock."""
         for entry in list(self.path.iterdir()):
             if entry.name not in (LOCK, OWNER):
-                if entry.is_dir() and not entry.is_symlink():
-                    shutil.rmtree(entry)
-                else:
-                    entry.unlink()
+                remove(entry)
         self.product.parent.mkdir()
 
     def clear_half_written(self) -> None:
@@ -91,14 +87,18 @@ def held_folder(target: Path) -> Iterator[PartialFolder]:
     try:
         _write_owner(path)
         yield folder
-    finally:
+    except BaseException:
         if folder.keep:
             lock.release()
         else:
+            # Threads and workers of the interrupted run may still be writing.
+            remove_for_good(path / PRODUCT)
             _remove(path, lock)
             for parent in made:
                 with suppress(OSError):
                     parent.rmdir()
+        raise
+    _remove(path, lock)
 
 
 def _write_owner(path: Path) -> None:
@@ -128,7 +128,7 @@ def _remove(path: Path, lock: FileLock) -> None:
     """Remove the folder; the lock goes last, so that nobody takes a folder that vanishes."""
     for entry in list(path.iterdir()):
         if entry.name != LOCK:
-            remove_for_good(entry)
+            remove(entry)
     if os.name != "posix":  # where an open file cannot be removed
         lock.release()
     with suppress(OSError):

@@ -66,18 +66,18 @@ def write_whole(folder: Path, field: str, path: str, parts: Sequence[Any]) -> Wr
     parts
         Bytes-like pieces of the content, in order.
     """
-    target = folder / path
-    temporary = folder / f"writing-{os.getpid()}-{secrets.token_hex(4)}"
+    target = os.path.join(folder, path)
+    temporary = os.path.join(folder, f"writing-{os.getpid()}-{secrets.token_hex(4)}")
     crc = 0
     with open(temporary, "wb", buffering=0) as file:
         for part in parts:
             crc = google_crc32c.extend(crc, part)
             _write_all(file, part)
     try:
-        temporary.replace(target)
+        os.replace(temporary, target)
     except FileNotFoundError:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        temporary.replace(target)
+        os.makedirs(os.path.dirname(target), exist_ok=True)
+        os.replace(temporary, target)
     return WrittenFile(field, path, sum(len(part) for part in parts), crc)
 
 
@@ -156,8 +156,7 @@ class FieldWriter:
         yield write_whole(self.folder, self.field, path, encode_shard(self.layout, cyx))
         if self.has_half:
             smaller = self.layout.half()
-            place = Box(shard.y0 // 2, -(-shard.y1 // 2), shard.x0 // 2, -(-shard.x1 // 2))
-            path = f"{self.place}/1/{smaller.file_name(t, place)}"
+            path = f"{self.place}/1/{smaller.file_name(t, half_box(shard))}"
             pixels = as_dtype(half(cyx), self.layout.number)
             yield write_whole(self.folder, self.field, path, encode_shard(smaller, pixels))
 
@@ -220,6 +219,36 @@ def encode_shard(layout: ArrayLayout, cyx: NDArray[Any]) -> list[Any]:
                     offset += len(parts[-1])
     tail = index.tobytes()
     return [*parts, tail + google_crc32c.value(tail).to_bytes(4, "little")]
+
+
+def decode_shard(layout: ArrayLayout, content: bytes, shape_yx: tuple[int, int]) -> NDArray[Any]:
+    """Pixels (C, Y, X) of a shard that `encode_shard` made; ``shape_yx`` of it lie in the image."""
+    codec, (step_y, step_x) = layout.codec(), layout.chunk_yx
+    if not layout.is_sharded:
+        chunk = _decoded(layout, codec, content)
+        return chunk[None, : shape_yx[0], : shape_yx[1]]
+    rows, columns = (s // c for s, c in zip(layout.shard_yx, layout.chunk_yx, strict=True))
+    count = layout.shape[1] * rows * columns
+    index = np.frombuffer(content[-16 * count - 4 : -4], "<u8")
+    index = index.reshape(layout.shape[1], rows, columns, 2)
+    pixels = np.empty((layout.shape[1], *shape_yx), layout.number)
+    view = memoryview(content)
+    for c, i, j in np.ndindex(index.shape[:3]):
+        offset, size = (int(n) for n in index[c, i, j])
+        place = pixels[c, i * step_y : (i + 1) * step_y, j * step_x : (j + 1) * step_x]
+        if place.size:
+            chunk = _decoded(layout, codec, view[offset : offset + size])
+            place[:] = chunk[: place.shape[0], : place.shape[1]]
+    return pixels
+
+
+def half_box(box: Box) -> Box:
+    """Box of the same pixels at half the resolution."""
+    return Box(box.y0 // 2, -(-box.y1 // 2), box.x0 // 2, -(-box.x1 // 2))
+
+
+def _decoded(layout: ArrayLayout, codec: Any, content: Any) -> NDArray[Any]:
+    return np.frombuffer(codec.decode(content), layout.number).reshape(layout.chunk_yx)
 
 
 def _padded(pixels: NDArray[Any], shape_yx: tuple[int, int]) -> NDArray[Any]:

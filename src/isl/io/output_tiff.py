@@ -43,6 +43,8 @@ class TiffOutput:
         Provenance, stored as an annotation ``isl`` in JSON.
     """
 
+    joins = True
+
     def __init__(
         self,
         folder: PartialFolder,
@@ -80,13 +82,13 @@ class TiffOutput:
         name = path.relative_to(self._root).as_posix()
         return [WrittenFile(field.name, name, path.stat().st_size, checksum(path))]
 
-    def tidy_field(self, field: OutputField) -> None:
-        """Remove the array of a finished field."""
+    def remove_shards(self, field: OutputField) -> None:
+        """Remove the array of a field."""
         shutil.rmtree(self._root / self.writer(field).place, ignore_errors=True)
 
     def discard_field(self, field: OutputField) -> None:
         """Remove what was written of a field."""
-        self.tidy_field(field)
+        self.remove_shards(field)
         self._files[field.name].unlink(missing_ok=True)
 
     def finish(self, fields: Sequence[OutputField]) -> None:

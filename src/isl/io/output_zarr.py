@@ -21,7 +21,7 @@ from isl.io.omezarr_groups import (
 from isl.io.output_array import ArrayLayout
 from isl.io.output_fields import OutputField
 from isl.io.output_partial import PartialFolder
-from isl.io.output_pyramid import has_half, write_levels
+from isl.io.output_pyramid import has_half, level_layouts, write_levels
 from isl.io.output_shards import FieldWriter, WrittenFile, write_whole
 from isl.io.staging import remove_for_good
 
@@ -43,6 +43,8 @@ class ZarrOutput:
     attributes
         Provenance, stored with the root group under ``isl``.
     """
+
+    joins = False
 
     def __init__(
         self,
@@ -68,10 +70,10 @@ class ZarrOutput:
     def finish_field(self, field: OutputField) -> list[WrittenFile]:
         """Write the smaller levels and the metadata of a field."""
         writer = self.writer(field)
-        levels, files = write_levels(writer)
-        smallest = np.asarray(levels[-1][0, :, 0])
+        smallest, files = write_levels(writer)
         channels = omero_channels(field.channels, list(smallest))
-        ome = image_attributes(field.name, field.voxel_size, len(levels), channels)
+        levels = len(level_layouts(writer.layout))
+        ome = image_attributes(field.name, field.voxel_size, levels, channels)
         own: dict[str, Any] = {"field": field.origin}
         group = self._folder / self._places[field.name]
         if group == self._folder:
@@ -80,8 +82,8 @@ class ZarrOutput:
         files.append(write_whole(self._root, field.name, f"{writer.place}/zarr.json", metadata))
         return files
 
-    def tidy_field(self, field: OutputField) -> None:
-        """Do nothing: all of a field is kept."""
+    def remove_shards(self, field: OutputField) -> None:
+        """Do nothing: the shards are the output."""
 
     def discard_field(self, field: OutputField) -> None:
         """Remove what was written of a field, and folders that hold nothing else."""

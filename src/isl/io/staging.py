@@ -100,37 +100,6 @@ def staged(path: Path, *, overwrite: bool) -> Iterator[Path]:
         raise
 
 
-@contextmanager
-def scratch_folder(beside: Path) -> Iterator[Path]:
-    """Make a temporary folder next to ``beside``, which is removed at the end in any case.
-
-    Parameters
-    ----------
-    beside
-        Output whose disk the scratch data goes to.
-
-    Yields
-    ------
-    Path
-        The folder, which exists.
-
-    Raises
-    ------
-    OutputError
-        Where it cannot be made, or the disk gets full inside the block.
-    """
-    target = Path(os.path.realpath(beside))
-    scratch = _sibling(target, "scratch")
-    try:
-        with explained(target, scratch):
-            scratch.mkdir()
-            yield scratch
-    except BaseException:
-        remove_for_good(scratch)
-        raise
-    _remove(scratch)
-
-
 def refuse_existing(target: Path, overwrite: bool) -> None:
     """Raise `OutputError` where an output exists and may not be replaced."""
     if not target.exists():
@@ -218,7 +187,7 @@ def move_in(partial: Path, target: Path) -> None:
     except BaseException:
         old.rename(target)
         raise
-    _remove(old)
+    remove(old)
 
 
 def sync_disk(folder: Path) -> None:
@@ -239,7 +208,8 @@ def sync_disk(folder: Path) -> None:
         os.sync()
 
 
-def _remove(path: Path) -> None:
+def remove(path: Path) -> None:
+    """Remove a file or folder; where that fails, say so and go on."""
     try:
         _remove_now(path)
     except OSError as error:
@@ -254,7 +224,7 @@ def remove_for_good(path: Path) -> None:
             _remove_now(path)
         time.sleep(_SECONDS_TO_SETTLE)
     if os.path.lexists(path):
-        _remove(path)
+        remove(path)
 
 
 def _remove_now(path: Path) -> None:
@@ -269,7 +239,7 @@ def tidy(target: Path) -> None:
     """Undo what earlier processes of this machine left behind when they were killed."""
     if not target.parent.is_dir():
         return
-    pattern = rf"\.{re.escape(target.name)}\.(partial|scratch|replaced)-{host()}-(\d+)-[0-9a-f]+"
+    pattern = rf"\.{re.escape(target.name)}\.(partial|replaced)-{host()}-(\d+)-[0-9a-f]+"
     for entry in list(target.parent.iterdir()):
         match = re.fullmatch(pattern, entry.name)
         if match is None or _is_alive(int(match[2])):
@@ -277,7 +247,7 @@ def tidy(target: Path) -> None:
         if match[1] == "replaced" and not target.exists():
             entry.rename(target)
         else:
-            _remove(entry)
+            remove(entry)
         logger.info("%s was left behind by an interrupted run and is tidied away", entry)
 
 
