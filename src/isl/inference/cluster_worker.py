@@ -85,7 +85,7 @@ class _Work:
 _known: dict[str, _Work] = {}
 
 
-class WorkPlugin(WorkerPlugin):
+class WorkPlugin(WorkerPlugin):  # type: ignore[misc]
     """Brings the work of a run to each worker, also to those that start later or anew."""
 
     def __init__(self, run: str, payload: bytes) -> None:
@@ -105,7 +105,7 @@ class WorkPlugin(WorkerPlugin):
                 work.end()
 
 
-class IgnoreInterrupts(WorkerPlugin):
+class IgnoreInterrupts(WorkerPlugin):  # type: ignore[misc]
     """Leaves Ctrl-C, which a terminal sends to all processes, to the main process."""
 
     name = "isl-ignore-interrupts"
