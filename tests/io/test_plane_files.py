@@ -63,6 +63,25 @@ def test_cache_of_decoded_planes_is_bounded(tmp_path):
     assert [k[0].name for k in cache._planes] == ["3.png", "4.png"]
 
 
+def test_thousands_of_small_planes_are_not_held(tmp_path, monkeypatch):
+    monkeypatch.setattr(plane_files, "_CACHE_PLANES", 3)
+    cache = plane_files._DecodedPlanes(1 << 30)
+    paths = [png(tmp_path / f"{n}.png", pixels(n)) for n in range(5)]
+    for path in paths:
+        cache.get(path)
+    assert [cache.holds(path) for path in paths] == [False, False, True, True, True]
+
+
+@pytest.mark.parametrize("cores", [1, 4])
+def test_planes_decoded_side_by_side_keep_their_order(tmp_path, monkeypatch, cores):
+    monkeypatch.setattr(plane_files, "usable_cores", lambda: cores)
+    tiff = tmp_path / "5.tif"
+    tifffile.imwrite(tiff, pixels(5))
+    refs = {(0, 0, z): PlaneRef(png(tmp_path / f"{z}.png", pixels(z))) for z in range(5)}
+    read = PlaneFiles(refs | {(0, 0, 5): PlaneRef(tiff)}).read(0, 0, [4, 5, 1, 0], WHOLE)
+    np.testing.assert_array_equal(read, [pixels(n) for n in (4, 5, 1, 0)])
+
+
 def test_decoded_planes_cannot_be_changed_by_a_reader(tmp_path):
     source = PlaneFiles({(0, 0, 0): PlaneRef(png(tmp_path / "a.png", pixels()))})
     source.read(0, 0, [0], WHOLE)[:] = 0

@@ -1,7 +1,10 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
+import tifffile
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -9,6 +12,7 @@ from isl.core.axes import Box, VoxelSize
 from isl.core.errors import VoxelSizeError
 from isl.io.arrays import fov_from_arrays
 from isl.io.resample import AxisResampling, Resampling, resampled, same_voxel_size
+from isl.io.tiff import open_tiff
 
 FACTORS = [(2.0, 2.0), (0.65 / 0.3, 0.65 / 0.3), (0.3 / 0.65, 0.3 / 0.65), (1.37, 0.61), (7.9, 1.0)]
 
@@ -167,3 +171,14 @@ class TestField:
     def test_a_tiny_image_keeps_a_pixel(self):
         fov = resampled(self.field(phase=np.full((1, 3), 5.0)), VoxelSize(None, 4.0, 4.0))
         np.testing.assert_allclose(fov.read("phase"), [[[5.0]]], rtol=1e-6)
+
+
+def test_rows_that_are_decoded_together_count_in_pixels_of_the_result(tmp_path):
+    tifffile.imwrite(tmp_path / "a.tif", np.zeros((1200, 16), np.uint8), compression="zlib")
+    (fov,) = open_tiff(tmp_path / "a.tif")
+    finer = resampled(replace(fov, voxel_size=VoxelSize(None, 0.6, 0.6)), VoxelSize(None, 0.3, 0.3))
+    assert fov.chunk_rows(fov.channel_names[0]) == 1200
+    assert finer.chunk_rows(fov.channel_names[0]) == 2400
+    coarse = fov_from_arrays({"phase": np.zeros((900, 8))}, voxel_size=VoxelSize(None, 0.3, 0.3))
+    assert coarse.chunk_rows("phase") == 1
+    assert resampled(coarse, VoxelSize(None, 0.6, 0.6)).chunk_rows("phase") == 256

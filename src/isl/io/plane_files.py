@@ -31,6 +31,7 @@ _PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _PNG_COLOURS = {2: "RGB", 3: "palette", 4: "grey with alpha", 6: "RGB with alpha"}
 _GREY = 0
 _CACHE_BYTES = 512 * 1024**2
+_CACHE_PLANES = 256  # small images are decoded in no time, and there may be thousands
 
 
 @dataclass(frozen=True)
@@ -222,7 +223,7 @@ class _DecodedPlanes:
             if key not in self._planes:
                 self._planes[key] = pixels
                 self._held_bytes += pixels.nbytes
-            while self._held_bytes > self._limit_bytes and self._planes:
+            while self._held_bytes > self._limit_bytes or len(self._planes) > _CACHE_PLANES:
                 _, dropped = self._planes.popitem(last=False)
                 self._held_bytes -= dropped.nbytes
 

@@ -11,15 +11,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import csr_array
 
 from isl.core.axes import Box, VoxelSize
 from isl.core.errors import VoxelSizeError
-from isl.io.fov import Fov, PixelSource
+from isl.io.fov import ChunkedPixels, Fov, PixelSource
+
+if TYPE_CHECKING:
+    from scipy.sparse import csr_array
 
 Method = Literal["cubic", "linear", "nearest"]
 """Cubic keeps contrast; linear stays within the values around; nearest makes no new values."""
@@ -31,6 +33,7 @@ MOST_FACTOR = 8.0
 """Largest change of the voxel size."""
 
 _LEAST_WEIGHT = 1e-7
+_LEAST_ROWS = 256
 
 
 @dataclass(frozen=True)
@@ -77,6 +80,8 @@ class AxisResampling:
             The first pixel of the image that counts, and (stop - start, n) float32, the weights of
             n pixels from there on; each row adds up to 1.
         """
+        from scipy.sparse import csr_array  # images that fit a model do not wait for its import
+
         center = (np.arange(start, stop) + 0.5) * self.ratio - 0.5
         if method == "nearest":
             index = np.floor(center + 0.5).astype(np.int64)[:, None]
@@ -271,6 +276,12 @@ class ResampledPixels:
         method: Method = "nearest" if self.nearest[channel] else "cubic"
         needed = self.resampling.needed(box, method)
         return self.resampling.apply(self.pixels.read(channel, t, z, needed), box, method)
+
+    def chunk_rows(self, channel: int) -> int:
+        """Rows that come of those decoded together; see `isl.io.fov.ChunkedPixels`."""
+        rows = self.pixels.chunk_rows(channel) if isinstance(self.pixels, ChunkedPixels) else 1
+        # Each read takes a few rows more than it gives: the fewer reads, the better.
+        return max(_LEAST_ROWS, round(min(rows, self.resampling.y.size) / self.resampling.y.ratio))
 
 
 def _ratio(wanted: float | None, found: float | None) -> float:
