@@ -239,3 +239,12 @@ def test_pixels_can_be_sent_to_other_processes(tmp_path):
     images = write(tmp_path / "a.zarr", [field()])
     [fov] = pickle.loads(pickle.dumps(open_omezarr(tmp_path / "a.zarr")))
     np.testing.assert_array_equal(fov.read("target 1")[0], images["f"][0, 1])
+
+
+def test_the_same_pixels_give_the_same_bytes_whatever_the_processors():
+    """Compressors with several threads store what is ready first."""
+    layout = output_array.ArrayLayout.of((1, 1, 1, 512, 512), np.dtype(np.float32))
+    chunk = image_of(field(sizes=(1, 1, 512, 512)))[0, 0]
+    encoded = {layout.encode(chunk) for _ in range(50)}
+    assert len(encoded) == 1
+    np.testing.assert_array_equal(layout.decode(encoded.pop()), chunk)

@@ -201,9 +201,8 @@ def encode_shard(layout: ArrayLayout, cyx: NDArray[Any]) -> list[Any]:
         Chunks by channel, row and column, then offset and size of each and their checksum; one
         chunk alone where the array has no shards.
     """
-    codec = layout.codec()
     if not layout.is_sharded:
-        return [codec.encode(_padded(cyx, layout.chunk_yx))]
+        return [layout.encode(_padded(cyx, layout.chunk_yx))]
     step_y, step_x = layout.chunk_yx
     rows, columns = range(0, layout.shard_yx[0], step_y), range(0, layout.shard_yx[1], step_x)
     parts: list[Any] = []
@@ -214,7 +213,7 @@ def encode_shard(layout: ArrayLayout, cyx: NDArray[Any]) -> list[Any]:
             for j, x in enumerate(columns):
                 chunk = yx[y : y + step_y, x : x + step_x]
                 if chunk.size:
-                    parts.append(codec.encode(_padded(chunk, layout.chunk_yx)))
+                    parts.append(layout.encode(_padded(chunk, layout.chunk_yx)))
                     index[c, i, j] = offset, len(parts[-1])
                     offset += len(parts[-1])
     tail = index.tobytes()
@@ -223,9 +222,9 @@ def encode_shard(layout: ArrayLayout, cyx: NDArray[Any]) -> list[Any]:
 
 def decode_shard(layout: ArrayLayout, content: bytes, shape_yx: tuple[int, int]) -> NDArray[Any]:
     """Pixels (C, Y, X) of a shard that `encode_shard` made; ``shape_yx`` of it lie in the image."""
-    codec, (step_y, step_x) = layout.codec(), layout.chunk_yx
+    step_y, step_x = layout.chunk_yx
     if not layout.is_sharded:
-        chunk = _decoded(layout, codec, content)
+        chunk = layout.decode(content)
         return chunk[None, : shape_yx[0], : shape_yx[1]]
     rows, columns = (s // c for s, c in zip(layout.shard_yx, layout.chunk_yx, strict=True))
     count = layout.shape[1] * rows * columns
@@ -237,7 +236,7 @@ def decode_shard(layout: ArrayLayout, content: bytes, shape_yx: tuple[int, int])
         offset, size = (int(n) for n in index[c, i, j])
         place = pixels[c, i * step_y : (i + 1) * step_y, j * step_x : (j + 1) * step_x]
         if place.size:
-            chunk = _decoded(layout, codec, view[offset : offset + size])
+            chunk = layout.decode(view[offset : offset + size])
             place[:] = chunk[: place.shape[0], : place.shape[1]]
     return pixels
 
@@ -245,10 +244,6 @@ def decode_shard(layout: ArrayLayout, content: bytes, shape_yx: tuple[int, int])
 def half_box(box: Box) -> Box:
     """Box of the same pixels at half the resolution."""
     return Box(box.y0 // 2, -(-box.y1 // 2), box.x0 // 2, -(-box.x1 // 2))
-
-
-def _decoded(layout: ArrayLayout, codec: Any, content: Any) -> NDArray[Any]:
-    return np.frombuffer(codec.decode(content), layout.number).reshape(layout.chunk_yx)
 
 
 def _padded(pixels: NDArray[Any], shape_yx: tuple[int, int]) -> NDArray[Any]:
