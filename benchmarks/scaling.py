@@ -178,9 +178,9 @@ def compare_processes(folder: Path, counts: list[int], side: int, images: int) -
     print(f"{images} fields of {side} x {side} px, start of processes included:\n")
     print("| processes | seconds | megapixels/s |\n|---|---|---|")
     for cluster in ("", *(f"local:{count}" for count in counts)):
-        output = folder / f"{cluster.replace(':', '')}.zarr"
+        output = folder / f"by-{cluster.replace(':', '')}.zarr"
         command = [sys.executable, "-c", CLUSTER_RUN, MODEL, source, output, cluster]
-        answer = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+        answer = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
         seconds, pixels = map(float, answer.split())
         print(
             f"| {cluster or 'without --cluster'} | {seconds:.1f} | {pixels / seconds / 1e6:.2f} |"
