@@ -16,10 +16,10 @@ KINDS: dict[str, AnyNetwork] = {
 }
 
 
-def stages_of(kind: str) -> tuple[Stage, ...]:
+def stages_of(kind: str, planes: int = 3) -> tuple[Stage, ...]:
     """Stages of a network of two targets, as inference runs it, its outputs of the order of 1."""
     torch.manual_seed(1)
-    network = build_labeling_network(KINDS[kind], ["a", "b"])
+    network = build_labeling_network(KINDS[kind].model_copy(update={"z_slots": planes}), ["a", "b"])
     for name, weight in network.named_parameters():
         if weight.ndim == 1 and ("norm" in name or "scale" in name):
             torch.nn.init.uniform_(weight, 0.5, 1.5)

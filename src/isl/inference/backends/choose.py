@@ -13,9 +13,13 @@ import torch
 
 from isl.core.errors import ConfigError, MissingExtraError
 from isl.inference.backends.backend import Backend, Choice
-from isl.inference.backends.eager import EagerBackend
+from isl.inference.backends.compiled import CompiledBackend, lacks_compiler
+from isl.inference.backends.cuda import CudaBackend, lacks_cuda
+from isl.inference.backends.eager import EagerBackend, lacks_matrix_units
 from isl.inference.backends.measure import measure_backends
+from isl.inference.backends.mps import MpsBackend, lacks_mps
 from isl.inference.backends.onnx import OnnxBackend
+from isl.inference.backends.openvino import OpenvinoBackend
 from isl.inference.backends.remembered import Measurement, cache_file, recall, remember
 from isl.models.stages import Stage
 
@@ -34,18 +38,34 @@ class _Offer:
         From a number of threads and a device.
     lacks
         What this computer lacks for it, as a sentence; empty where it can run.
-    package
-        What has to be installed for it, if anything.
+    package, extra
+        What has to be installed for it, if anything, and the extra of this package that does so.
     """
 
     make: Callable[[int, torch.device | None], Backend]
     lacks: Callable[[], str] = str
     package: str = ""
+    extra: str = ""
 
 
 _OFFERS: Mapping[str, _Offer] = {
     "onnxruntime": _Offer(lambda threads, _: OnnxBackend(threads), package="onnxruntime"),
+    "openvino": _Offer(
+        lambda threads, _: OpenvinoBackend(threads), package="openvino", extra="openvino"
+    ),
     "torch": _Offer(lambda threads, _: EagerBackend(threads)),
+    "torch-bf16": _Offer(
+        lambda threads, _: EagerBackend(threads, "torch-bf16", torch.bfloat16), lacks_matrix_units
+    ),
+    "compile": _Offer(lambda threads, _: CompiledBackend(threads), lacks_compiler),
+    "cuda": _Offer(lambda _, device: CudaBackend("cuda", torch.float32, device), lacks_cuda),
+    "cuda-bf16": _Offer(
+        lambda _, device: CudaBackend("cuda-bf16", torch.bfloat16, device), lacks_cuda
+    ),
+    "cuda-fp16": _Offer(
+        lambda _, device: CudaBackend("cuda-fp16", torch.float16, device), lacks_cuda
+    ),
+    "mps": _Offer(lambda _threads, _device: MpsBackend(), lacks_mps),
 }
 
 
@@ -91,9 +111,10 @@ def make_backend(
     if offer is None:
         raise ConfigError(f"there is no backend {name!r}; available here: {_listed()}")
     if offer.package and not find_spec(offer.package):
+        install = f"'in-silico-labeling[{offer.extra}]'" if offer.extra else offer.package
         raise MissingExtraError(
             f"the backend {name} needs the package '{offer.package}', which is not installed; "
-            f"run: pip install {offer.package}, or choose one of {_listed()}"
+            f"run: pip install {install}, or choose one of {_listed()}"
         )
     if lacking := offer.lacks():
         raise ConfigError(f"the backend {name} cannot run here: {lacking}; available: {_listed()}")

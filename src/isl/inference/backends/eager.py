@@ -13,7 +13,7 @@ from isl.models.stages import Stage
 
 
 class EagerBackend:
-    """Torch on the processor, in float32.
+    """Torch on the processor, in float32 unless asked otherwise.
 
     Attributes
     ----------
@@ -23,21 +23,23 @@ class EagerBackend:
         How many torch works with.
     """
 
-    name = "torch"
-    dtype = torch.float32
-
-    def __init__(self, threads: int) -> None:
+    def __init__(
+        self, threads: int, name: str = "torch", dtype: torch.dtype = torch.float32
+    ) -> None:
+        self.name = name
+        self.dtype = dtype
         self.device = torch.device("cpu")
         self.threads = threads
 
     def compile(self, stage: Stage, inputs: Sequence[Tensor]) -> Run:
         """Prepare a stage; the examples are not needed."""
-        module = simplify(stage.module).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        module = simplify(stage.module).to(self.dtype)
+        module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
         def run(*tensors: Tensor) -> Tensor:
             use_threads(self.threads)
             with torch.inference_mode():
-                found: Tensor = module(*map(channels_last, tensors))
+                found: Tensor = module(*(channels_last(t.to(self.dtype)) for t in tensors))
             return found
 
         return run
@@ -52,3 +54,12 @@ def use_threads(threads: int) -> None:
     """Let torch work with this many threads, from whichever thread it is called."""
     if torch.get_num_threads() != threads:
         torch.set_num_threads(threads)
+
+
+def lacks_matrix_units() -> str:
+    """What is missing for bf16 on the processor, as a sentence; empty where nothing is.
+
+    Without matrix units (AMX) that know bf16 it is several times slower than float32.
+    """
+    supported = getattr(torch.cpu, "_is_amx_tile_supported", lambda: False)
+    return "" if supported() else "this processor has no matrix units for bf16 (AMX)"
