@@ -193,3 +193,9 @@ def test_speeds_count_the_pixels_of_the_image(monkeypatch):
     monkeypatch.setattr(measure.time, "perf_counter", lambda: float(next(seconds)))
     found = measure_backends({"torch": lambda: make_backend("torch", 1)}, stages_of("default"), 3)
     assert found["torch"] == pytest.approx(64 * 64 / 1e6)
+
+
+def test_measuring_leaves_the_threads_of_torch_as_they_were():
+    before = torch.get_num_threads()
+    measure_backends({"torch": lambda: make_backend("torch", before + 1)}, stages_of("default"), 3)
+    assert torch.get_num_threads() == before

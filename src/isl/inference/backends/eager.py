@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 import torch
 from torch import Tensor
@@ -54,6 +55,17 @@ def use_threads(threads: int) -> None:
     """Let torch work with this many threads, from whichever thread it is called."""
     if torch.get_num_threads() != threads:
         torch.set_num_threads(threads)
+
+
+@contextmanager
+def on_one_thread() -> Iterator[None]:
+    """Let torch work with one thread: where a core is busy, several wait for it at each layer."""
+    before = torch.get_num_threads()
+    use_threads(1)
+    try:
+        yield
+    finally:
+        use_threads(before)
 
 
 def lacks_matrix_units() -> str:

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from isl.inference.backends.eager import on_one_thread
 from isl.inference.backends.simplify import simplify
 from isl.models.stages import Stage
 
@@ -39,10 +40,11 @@ def export_onnx(stage: Stage, inputs: Sequence[Tensor]) -> bytes:
     """
     module = simplify(stage.module)
     plain = tuple(tensor.detach().contiguous() for tensor in inputs)
-    try:
-        return _by_tracing(module, plain)
-    except (TypeError, RuntimeError):  # this torch no longer has that exporter, or an operator
-        return _by_dynamo(module, plain)
+    with on_one_thread():
+        try:
+            return _by_tracing(module, plain)
+        except (TypeError, RuntimeError):  # this torch no longer has that exporter, or an operator
+            return _by_dynamo(module, plain)
 
 
 def _by_tracing(module: nn.Module, inputs: tuple[Tensor, ...]) -> bytes:
