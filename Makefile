@@ -34,7 +34,7 @@ $(VENV)/installed: pyproject.toml
 	touch $@
 
 $(VENV)/developing: $(VENV)/installed
-	$(BIN)/python -m pip install --quiet --editable ".[formats,tune]" --group dev
+	$(BIN)/python -m pip install --quiet --editable ".[formats,tune,cluster,openvino,remote]" --group dev
 	touch $@
 
 clean:

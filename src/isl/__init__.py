@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from isl.core.errors import (
         BlankImageError,
         ChannelError,
+        ClusterError,
         ConfigError,
         DamagedFileError,
         DataError,
@@ -54,6 +55,7 @@ _HOMES = {
     "isl.core.errors": (
         "BlankImageError",
         "ChannelError",
+        "ClusterError",
         "ConfigError",
         "DamagedFileError",
         "DataError",
@@ -83,6 +85,7 @@ __all__ = [
     "Box",
     "Channel",
     "ChannelError",
+    "ClusterError",
     "ConfigError",
     "DamagedFileError",
     "DataError",

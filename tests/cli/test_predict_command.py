@@ -132,7 +132,9 @@ def test_existing_and_unwritable_outputs(model_path, scene_dir, tmp_path, capsys
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_interruption_leaves_nothing(number, code, model_path, scene_dir, tmp_path, monkeypatch):
+def test_an_interrupted_command_says_that_it_goes_on(
+    number, code, model_path, scene_dir, tmp_path, monkeypatch, capsys
+):
     @contextmanager
     def interrupting():
         yield lambda progress: os.kill(os.getpid(), number)
@@ -140,7 +142,9 @@ def test_interruption_leaves_nothing(number, code, model_path, scene_dir, tmp_pa
     monkeypatch.setattr("isl.cli.predict.progress_bar", interrupting)
     before = names(tmp_path)
     assert predict(model_path, scene_dir, tmp_path / "p.zarr") == code
-    assert names(tmp_path) == before
+    left = set(names(tmp_path)) - set(before)
+    goes_on = "the same command goes on" in capsys.readouterr().err
+    assert left == ({".p.zarr.partial"} if goes_on else set())
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="needs limits of the file size")
@@ -226,7 +230,7 @@ def test_exact_ways_say_nothing_about_a_difference(stitching, published_path, tm
 def test_a_single_pass_prints_its_difference(published_path, scene_dir, tmp_path, capsys):
     words = ("--stitching", "single-pass")
     assert predict(published_path, scene_dir, tmp_path / "p.zarr", *words) == 0
-    line = capsys.readouterr().out.splitlines()[1]
+    line = capsys.readouterr().out.splitlines()[2]
     assert line.startswith("single pass: on 80 x 96 px in the middle of the first field")
     assert "% of the prediction's range in the mean" in line
 
@@ -259,3 +263,34 @@ def test_a_valid_border_says_what_was_predicted(tmp_path):
     assert line.startswith("predicted are rows 121-248 and columns 121-376; the border around")
     other = replace(summary, valid=(boxes[0], Box(121, 377, 121, 377)))
     assert "columns 121-376 of field a, others according to" in closing_lines(other, ("DAPI",))
+
+
+def test_a_dry_run_says_what_would_be_done_and_does_nothing(
+    model_path, scene_dir, tmp_path, capsys
+):
+    output = tmp_path / "p.zarr"
+    assert predict(model_path, scene_dir, output, "--dry-run", "--memory", "2GB") == 0
+    said = capsys.readouterr().out
+    for words in ("fields", "tiles", "time: about", "memory: up to", "disk:", "of 2.0 GB"):
+        assert words in said
+    assert not output.exists()
+
+
+def test_the_backend_is_named(model_path, scene_dir, tmp_path, capsys):
+    assert predict(model_path, scene_dir, tmp_path / "p.zarr", "--backend", "torch") == 0
+    assert "run by torch, as asked for" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("flags", "words"),
+    [
+        (["--backend", "abacus"], "abacus"),
+        (["--memory", "much"], "2GB"),
+        (["--memory", "1MB"], "not enough"),
+        (["--cluster", "nowhere"], "--cluster nowhere"),
+    ],
+)
+def test_bad_resources_are_refused(flags, words, model_path, scene_dir, tmp_path, capsys):
+    assert predict(model_path, scene_dir, tmp_path / "p.zarr", *flags) == 2
+    assert words in capsys.readouterr().err
+    assert not list(tmp_path.glob("*p.zarr*"))

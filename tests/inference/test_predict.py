@@ -1,5 +1,6 @@
 import json
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pytest
@@ -18,6 +19,7 @@ from isl.core.errors import (
     VoxelSizeError,
 )
 from isl.inference.predict import predict_fovs
+from isl.inference.source_stack import StackReader
 
 CHUNK_PX = 512
 
@@ -46,6 +48,13 @@ def test_written_equals_predicted_from_the_array(model, stack, tmp_path):
     assert summary.megapixels_per_second == pytest.approx(summary.pixels / summary.seconds / 1e6)
 
 
+@pytest.fixture
+def nothing_kept(monkeypatch):
+    """Sources whose pixels are read again after they were measured, as large ones are."""
+    monkeypatch.setattr("isl.inference.jobs.StackReader", partial(StackReader, keep_bytes=0))
+
+
+@pytest.mark.usefixtures("nothing_kept")
 def test_large_field_is_read_in_pieces(model, rng, tmp_path):
     tzyx = rng.integers(0, 4000, (1, 2, CHUNK_PX + 9, 2 * CHUNK_PX + 9), dtype=np.uint16)
     fov = make_fov(tzyx)
@@ -139,13 +148,14 @@ def broken(kind, stack):
     if kind == "channel":
         return make_fov(stack, name="bad", channels=("DAPI",)), ChannelError
     fov = make_fov(stack, name="bad")
-    fov.pixels.broken_after = 2
+    fov.pixels.broken_after = 2 if kind == "truncated" else 0
     return fov, DamagedFileError
 
 
-KINDS = ["nan", "constant", "voxel", "channel", "truncated"]
+KINDS = ["nan", "constant", "voxel", "channel", "truncated", "unreadable"]
 
 
+@pytest.mark.usefixtures("nothing_kept")
 @pytest.mark.parametrize("kind", KINDS)
 def test_single_bad_field_raises_and_leaves_nothing(model, stack, tmp_path, kind):
     fov, error = broken(kind, stack)
@@ -154,6 +164,7 @@ def test_single_bad_field_raises_and_leaves_nothing(model, stack, tmp_path, kind
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.usefixtures("nothing_kept")
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("ending", ["zarr", "ome.tif"])
 def test_bad_field_among_good_ones_is_dropped_and_counted(model, stack, tmp_path, kind, ending):
@@ -186,7 +197,7 @@ def test_without_a_listener_the_first_bad_field_raises(model, stack, tmp_path):
     fov, error = broken("constant", stack)
     with pytest.raises(error):
         predict_fovs(model, [make_fov(stack), fov], tmp_path / "p.zarr")
-    assert not list(tmp_path.iterdir())
+    assert not (tmp_path / "p.zarr").exists()
 
 
 @pytest.mark.parametrize("kind", ["voxel", "constant"])
@@ -231,9 +242,11 @@ def test_bad_setting_is_refused(model, stack, tmp_path, options):
     assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.parametrize("interruption", [KeyboardInterrupt, SystemExit, MemoryError])
+@pytest.mark.parametrize("interruption", [KeyboardInterrupt, SystemExit])
 @pytest.mark.parametrize("ending", ["zarr", "ome.tif"])
-def test_interruption_leaves_nothing(model, stack, tmp_path, interruption, ending):
+def test_interruption_leaves_nothing_under_the_final_name(
+    model, stack, tmp_path, interruption, ending
+):
     def interrupt(progress):
         raise interruption
 
@@ -242,7 +255,7 @@ def test_interruption_leaves_nothing(model, stack, tmp_path, interruption, endin
         predict_fovs(
             model, fovs, tmp_path / f"p.{ending}", progress=interrupt, on_bad=lambda *_: None
         )
-    assert not list(tmp_path.iterdir())
+    assert {entry.name for entry in tmp_path.iterdir()} <= {f".p.{ending}.partial", ".p.partial"}
 
 
 def test_integer_output_is_rounded(model, stack, tmp_path):

@@ -224,7 +224,6 @@ def test_an_attempt_at_other_pixels_is_not_gone_on_with(model, folders, monkeypa
         return predict(*args, **more)
 
     monkeypatch.setattr(watch_module, "predict_fovs", failing)
-    monkeypatch.setattr(watch_module, "_CAN_RESTART", True)
     for seed in (0, 0, 9):
         if seed or not restarts:
             stack(source, "A1", seed=seed)

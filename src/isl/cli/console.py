@@ -255,17 +255,21 @@ def _figures(progress: Progress) -> str:
 
 def _describe(error: BaseException) -> tuple[str, int]:
     """Message and exit code of an error."""
+    left = next(iter(getattr(error, "__notes__", ())), "no half-written output is left behind")
     if isinstance(error, KeyboardInterrupt):
-        return "interrupted; no half-written output is left behind", INTERRUPTED
+        return f"interrupted; {left}", INTERRUPTED
     if isinstance(error, Terminated):
-        return "terminated; no half-written output is left behind", TERMINATED
+        return f"terminated; {left}", TERMINATED
     if isinstance(error, IslError):
         return str(error), ERROR
     if isinstance(error, OSError) and error.strerror:
         where = f"{error.filename}: " if error.filename else ""
         return f"{where}{error.strerror}; check the path, its permissions and the disk", ERROR
     if isinstance(error, MemoryError):
-        return "there is not enough memory; use fewer or smaller images, or --tile-px", ERROR
+        return (
+            "there is not enough memory; use fewer or smaller images, or --memory or --tile-px",
+            ERROR,
+        )
     hint = "this is a fault of the program: run again with --debug and report what it prints"
     return f"{type(error).__name__}: {error}\n{hint}", ERROR
 

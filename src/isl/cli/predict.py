@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
+from cyclopts.validators import Number
 
 from isl.cli.console import BadFields, progress_bar, say
 from isl.cli.flags import Names, Output, Overwrite, Pattern, Source, Switch, split_names
@@ -13,7 +14,10 @@ from isl.core.config import Border, Stitching
 
 if TYPE_CHECKING:
     from isl.inference.predict import PredictSummary
+    from isl.inference.run_plan import RunPlan
     from isl.inference.single_pass import SinglePassDifference
+
+_MUCH_WAITING = 0.2
 
 Resample = Annotated[
     bool,
@@ -40,9 +44,15 @@ def predict(
     tile_px: int | None = None,
     dtype: str = "float32",
     overwrite: Overwrite = False,
+    restart: Switch = False,
     resample: Resample = True,
     ignore_voxel_size: Switch = False,
     pattern: Pattern = None,
+    backend: str = "auto",
+    threads: Annotated[int | None, Parameter(validator=Number(gte=1))] = None,
+    memory: str | None = None,
+    cluster: str | None = None,
+    dry_run: Switch = False,
 ) -> int:
     """Predict the fluorescence of new z-stacks with a trained model.
 
@@ -74,33 +84,58 @@ def predict(
         Side of a tile in pixels of the model; smaller needs less memory.
     dtype
         Type of the pixels written: float32, uint16, uint8.
+    restart
+        Begin anew, even where an interrupted run could go on.
     ignore_voxel_size
         Take any voxel size for the one that the model was trained at.
+    backend
+        What runs the network: torch, compile, onnxruntime, openvino, cuda, cuda-bf16, cuda-fp16,
+        mps; auto measures once which is fastest here.
+    threads
+        Threads of the processor; all of them by default.
+    memory
+        Memory to take at most, such as 2GB; half of what is free by default.
+    cluster
+        Share the work: local:4 for four processes on this machine, or the address or file of a Dask
+        scheduler.
+    dry_run
+        Say what would be done, how long it takes and how much memory and disk, and do nothing.
     """
     from isl.api import open_data
     from isl.inference.model_file import load_model
-    from isl.inference.predict import predict_fovs
+    from isl.inference.predict import plan_fovs, predict_fovs
 
     bad = BadFields()
     loaded = load_model(model)
     fovs = open_data(path, pattern=pattern, on_bad=bad)
+    settings: dict[str, Any] = {
+        "source": source,
+        "statistics": split_names(statistics) or ("median",),
+        "stitching": stitching,
+        "border": border,
+        "orientations": orientations,
+        "tile_px": tile_px,
+        "dtype": dtype,
+        "resample": resample,
+        "ignore_voxel_size": ignore_voxel_size,
+        "backend": backend,
+        "threads": threads,
+        "memory": memory,
+    }
+    if dry_run:
+        say("\n".join(plan_lines(plan_fovs(loaded, fovs, output, on_bad=bad, **settings))))
+        return bad.exit_code
     with progress_bar() as progress:
         summary = predict_fovs(
             loaded,
             fovs,
             output,
-            source=source,
-            statistics=split_names(statistics) or ("median",),
-            stitching=stitching,
-            border=border,
-            orientations=orientations,
-            tile_px=tile_px,
-            dtype=dtype,
             overwrite=overwrite,
-            resample=resample,
-            ignore_voxel_size=ignore_voxel_size,
+            restart=restart,
+            cluster=cluster,
             progress=progress,
             on_bad=bad,
+            **settings,
         )
     say(closing_lines(summary, loaded.card.target_names, bad))
     return bad.exit_code
@@ -118,12 +153,53 @@ def closing_lines(
     )
     lines = (
         line,
+        summary.backend and f"run by {summary.backend}",
+        *resumed_lines(summary),
         *valid_lines(summary),
         "" if summary.single_pass is None else single_pass_line(summary.single_pass),
         *summary.notes,
         bad.summary() if bad else "",
     )
     return "\n".join(part for part in lines if part)
+
+
+def resumed_lines(summary: PredictSummary) -> tuple[str, ...]:
+    """Say what an interrupted run had done, and what the network waited for."""
+    lines = []
+    if summary.resumed:
+        lines.append(f"went on with an interrupted run, of which {summary.resumed} parts were done")
+    if summary.waited > _MUCH_WAITING:
+        lines.append(
+            f"the network waited {100 * summary.waited:.0f} % of the time for the images: reading "
+            "them is what takes long here"
+        )
+    return tuple(lines)
+
+
+def plan_lines(plan: RunPlan) -> tuple[str, ...]:
+    """Say what a run would do."""
+    runner = plan.runner
+    speed = plan.measure_speed()
+    seconds = plan.computed_pixels / 1e6 / speed
+    again = 100.0 * (plan.computed_pixels / plan.pixels - 1.0)
+    return (
+        f"{len(runner.jobs)} fields, {plan.pixels / 1e6:.1f} megapixels, in {len(plan.tasks)} "
+        f"parts and {sum(plan.parts.values())} tiles",
+        f"run by {runner.model.choice.reason}",
+        f"time: about {_duration(seconds)} at {speed:.2f} megapixels/s"
+        + (f", {again:.0f} % of which where parts overlap" if again >= 1 else ""),
+        f"memory: up to {plan.memory_bytes / 1e9:.1f} GB, of {runner.memory_bytes / 1e9:.1f} GB "
+        "that may be taken",
+        f"disk: {plan.source_bytes / 1e9:.2f} GB are read, up to {plan.output_bytes / 1e9:.2f} GB "
+        "written",
+        "nothing was done, as this was a dry run",
+    )
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 120:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
 
 
 def valid_lines(summary: PredictSummary) -> tuple[str, ...]:

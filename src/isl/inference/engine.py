@@ -1,10 +1,12 @@
-"""Run a network over tiles; the next tile is read while the network works."""
+"""Predict tiles: the next rows are read while the network works on the last."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import cast
 
 import numpy as np
 import torch
@@ -13,12 +15,80 @@ from torch import Tensor
 
 from isl.core.axes import Box
 from isl.core.errors import ConfigError
+from isl.inference.ahead import Ahead
+from isl.inference.assembly import Assembly
+from isl.inference.compiled import Compiled
+from isl.inference.flow import Band
 from isl.inference.orientations import averaged
 from isl.inference.source_stack import SourceStack
-from isl.inference.tiles import Grid, Tile
-from isl.models.distribution import Distribution
+from isl.inference.tiles import Grid, Shown, Tile
+from isl.models.density import DensityNetwork
+from isl.models.distribution import PARAMETERS, Distribution, SplitLogistic
 from isl.models.isl2018.labeling import Isl2018Labeling
 from isl.models.labeling import LabelingNetwork, even_depths
+from isl.models.stages import SOURCE
+
+Found = Distribution | Tensor
+"""What is known of each pixel of each target: its distribution, or (C, Y, X) medians where the
+engine predicts the medians alone."""
+
+
+@dataclass(frozen=True)
+class Request:
+    """A tile to be predicted.
+
+    Attributes
+    ----------
+    tile
+        As planned for the network; it keeps at least one pixel.
+    stack
+        Opens and measures its source; called in the thread that reads.
+    """
+
+    tile: Tile
+    stack: Callable[[], SourceStack]
+
+
+@dataclass(frozen=True)
+class Part:
+    """Some rows of a tile, predicted.
+
+    Attributes
+    ----------
+    request
+        Number of the request, from 0.
+    box
+        Pixels of the image; whole rows of what the tile keeps.
+    found
+        Of these pixels, on the processor, float32, in the unit of the target images.
+    """
+
+    request: int
+    box: Box
+    found: Found
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A request whose source could not be read; nothing more comes of it.
+
+    Attributes
+    ----------
+    request
+        Number of the request, from 0.
+    error
+        Why.
+    """
+
+    request: int
+    error: Exception
+
+
+@dataclass
+class Waits:
+    """Seconds that the network waited for what is read; they add up over the calls of an engine."""
+
+    seconds: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -28,21 +98,32 @@ class Engine:
     Attributes
     ----------
     network
-        In evaluation mode, on its device.
+        In evaluation mode.
     offset, scale
-        (C, 1, 1): ``image = offset + scale * network`` for each of C targets.
+        (C, 1, 1): ``image = offset + scale * network`` for each of C targets; on the processor.
+    compiled
+        Its stages; None for a network without any, which `torch` then runs where its weights are.
+    medians_only
+        Whether the output of the stages is the medians alone.
     orientations
-        How many orientations of each tile are predicted and averaged.
+        How many orientations of each tile are predicted and averaged; with more than one, or
+        without stages, a tile is predicted at once and not in bands.
+    band_px
+        Most pixels of a band, what the receptive field adds to the first included.
+    waits
+        For what is read.
     """
 
     network: LabelingNetwork
     offset: Tensor
     scale: Tensor
+    compiled: Compiled | None = None
+    medians_only: bool = False
     orientations: int = 1
+    band_px: int = 1 << 22
+    waits: Waits = field(default_factory=Waits)
 
-    def predict(
-        self, zyx: NDArray[np.float32], depths: NDArray[np.float32] | None = None
-    ) -> Distribution:
+    def predict(self, zyx: NDArray[np.float32], depths: NDArray[np.float32] | None = None) -> Found:
         """Predict one normalised source stack as a whole.
 
         Parameters
@@ -54,84 +135,231 @@ class Engine:
 
         Returns
         -------
-        Distribution
-            Parameters (C, Y, X) on the processor, float32, in the unit of the target images.
+        Found
+            Parameters (C, Y, X).
         """
         shape_yx = (zyx.shape[1], zyx.shape[2])
         tile = Tile.around(Box.of(shape_yx), shape_yx, Grid.of(self.network, shape_yx))
-        return self._predict(zyx, tile, depths)
+        shown = np.ascontiguousarray(tile.show(zyx))
+        return self._at_once(self._sampled(shown, depths), tile, depths)
 
     def predict_tiles(
         self, tiles: Sequence[Tile], stack: SourceStack
-    ) -> Iterator[tuple[int, Distribution]]:
-        """Predict tile by tile, in order; tiles of which nothing is kept are left out.
-
-        Parameters
-        ----------
-        tiles
-            As planned by `isl.inference.tiles.plan_tiles` for the network.
-        stack
-            The source; read from another thread, one tile ahead.
+    ) -> Iterator[tuple[int, Found]]:
+        """Predict the tiles of one stack, in order; tiles of which nothing is kept are left out.
 
         Yields
         ------
-        tuple of int and Distribution
+        tuple of int and Found
             Which of the tiles, and the prediction of its ``kept`` box.
         """
+        wanted = [index for index, tile in enumerate(tiles) if tile.kept.size]
+        parts = self.stream(Request(tiles[index], lambda: stack) for index in wanted)
+        for part in whole_tiles(parts, [tiles[index] for index in wanted]):
+            if isinstance(part, Failure):
+                raise part.error
+            yield wanted[part.request], part.found
 
-        def load(index: int) -> NDArray[np.float32]:
-            return stack.normalizer.apply(stack.read(tiles[index].read))
+    def stream(self, requests: Iterable[Request]) -> Iterator[Part | Failure]:
+        """Predict tiles part by part; a thread reads one part ahead.
 
-        for index, zyx in _one_ahead(load, [i for i, tile in enumerate(tiles) if tile.kept.size]):
-            yield index, self._predict(zyx, tiles[index], stack.depths)
+        Parameters
+        ----------
+        requests
+            Taken one by one, in the thread that reads.
+
+        Yields
+        ------
+        Part or Failure
+            Of each request in turn: rows from top to bottom.
+        """
+        with Ahead(self._read(requests), depth=1) as items:
+            try:
+                for item in items:
+                    if isinstance(item, _Opened):
+                        yield from self._predicted(item, items)
+                    elif isinstance(item, Failure):
+                        yield item
+            finally:
+                self.waits.seconds += items.waited
+
+    def count_parts(self, tile: Tile) -> int:
+        """In how many parts a tile is predicted."""
+        return len(self._bands(tile)) if tile.kept.size else 0
 
     def reconstruct(self, zyx: NDArray[np.float32], tile: Tile) -> Distribution:
         """Distribution of the planes themselves; raises where the network does not learn them."""
-        source, z_position = self._inputs(zyx, tile)
         found: Distribution | None = None
         if isinstance(self.network, Isl2018Labeling):
+            shown = torch.from_numpy(np.ascontiguousarray(tile.show(zyx)))[None]
+            z_position = even_depths(len(zyx))[None].to(self._device)
             with torch.inference_mode():
-                found = self.network.reconstruction(source, z_position)
+                found = self.network.reconstruction(shown.to(self._device), z_position)
         if found is None:
             raise ConfigError("this network has no heads that reconstruct the source planes")
         return _part(found, tile.inside)
 
-    def _predict(
-        self, zyx: NDArray[np.float32], tile: Tile, depths: NDArray[np.float32] | None
-    ) -> Distribution:
-        """Predict the kept pixels of a tile from what was read for it."""
-        source, z_position = self._inputs(zyx, tile, depths)
-        # TF32 would make the answer of a GPU depend on the tile by more than rounding.
-        exact = torch.backends.cudnn.flags(enabled=True, allow_tf32=False)
-        with torch.inference_mode(), exact:
-            distribution = averaged(
-                lambda turned: self.network.distribution(turned, z_position),
-                source,
-                self.orientations,
-            )
-            return _part(distribution.affine(self.offset, self.scale), tile.inside)
+    def _read(self, requests: Iterable[Request]) -> Iterator[_Item]:
+        """What the network is shown, in order."""
+        for index, request in enumerate(requests):
+            try:
+                stack = request.stack()
+                opened = _Opened(index, request.tile, stack.depths, self._bands(request.tile))
+                yield opened
+                for rows in (band.source for band in opened.bands if SOURCE in band.new):
+                    yield self._load(stack, request.tile.rows(*rows))
+            except Exception as error:
+                yield Failure(index, error)
 
-    def _inputs(
-        self, zyx: NDArray[np.float32], tile: Tile, depths: NDArray[np.float32] | None = None
-    ) -> tuple[Tensor, Tensor]:
-        """Stack (1, Z, Y, X), padded as the tile asks for, and the positions of its planes."""
-        padded = np.ascontiguousarray(tile.show(zyx))
-        source = torch.from_numpy(padded)[None].to(self.offset.device)
-        source = source.contiguous(memory_format=torch.channels_last)
+    def _bands(self, tile: Tile) -> tuple[Band, ...]:
+        """Bands of a tile; a single one where it is predicted at once."""
+        rows, columns = tile.shown.shape
+        if self.compiled is None or self.orientations > 1:
+            return (Band((0, rows), {SOURCE: (0, rows)}),)
+        wanted = (tile.inside.y0, tile.inside.y1)
+        whole = self.compiled.bands(rows, wanted, wanted[1] - wanted[0])
+        first_rows = whole[0].source[1] - whole[0].source[0]
+        most = max(self.band_px // columns, 1)
+        if first_rows <= most:
+            return whole
+        extra = self.compiled.bands(rows, wanted, 1)[0].source
+        height = most - (extra[1] - extra[0])
+        return self.compiled.bands(rows, wanted, max(height, self.network.stride))
+
+    def _load(self, stack: SourceStack, shown: Shown) -> Tensor:
+        zyx = stack.normalizer.apply(stack.read(shown.read))
+        return self._sampled(np.ascontiguousarray(shown.show(zyx)), stack.depths)
+
+    def _sampled(self, zyx: NDArray[np.float32], depths: NDArray[np.float32] | None) -> Tensor:
+        """Rows (1, planes, Y, X) as the stages take them; unchanged for other networks."""
+        source = torch.from_numpy(zyx)
+        if self.compiled is None or not isinstance(self.network, DensityNetwork):
+            return source[None]
         z_position = even_depths(len(zyx)) if depths is None else torch.from_numpy(depths)
-        return source, z_position[None].to(self.offset.device)
+        weights = self.network.depth.weights(z_position[None].float())[0]
+        if len(zyx) != len(weights) or not torch.equal(weights, torch.eye(len(weights))):
+            source = torch.tensordot(weights, source, 1)
+        return source[None]
+
+    def _predicted(self, opened: _Opened, items: Iterator[_Item]) -> Iterator[Part | Failure]:
+        """Parts of one request, from what was read of it."""
+        try:
+            if self.compiled is None or self.orientations > 1:
+                source = next(_tensors(items))
+                yield Part(
+                    opened.request,
+                    opened.tile.kept,
+                    self._at_once(source, opened.tile, opened.depths),
+                )
+                return
+            yield from self._flowing(self.compiled, opened, _tensors(items))
+        except _ReadError as stopped:
+            yield stopped.failure
+
+    @torch.inference_mode()
+    def _flowing(
+        self, compiled: Compiled, opened: _Opened, source: Iterator[Tensor]
+    ) -> Iterator[Part]:
+        tile = opened.tile
+        for rows, raw in compiled.flow(tile.shown.shape[0], opened.bands, source):
+            y0 = tile.kept.y0 + rows[0] - tile.inside.y0
+            box = Box(y0, y0 + rows[1] - rows[0], tile.kept.x0, tile.kept.x1)
+            yield Part(opened.request, box, self._found(raw[..., tile.inside.slices[1]]))
+
+    def _at_once(self, source: Tensor, tile: Tile, depths: NDArray[np.float32] | None) -> Found:
+        """Predict the kept pixels of a tile, averaged over the orientations."""
+        with torch.inference_mode(), _exact():
+            if self.compiled is not None and self.medians_only:
+                rows, columns = tile.inside.slices
+                return self._found(self.compiled.image(source)[..., rows, columns])
+            found = averaged(
+                lambda turned: self._distribution(turned, depths), source, self.orientations
+            )
+            return _part(found, tile.inside).affine(self.offset, self.scale)
+
+    def _distribution(self, source: Tensor, depths: NDArray[np.float32] | None) -> Distribution:
+        """Distribution (1, C, Y, X) in the unit of the network."""
+        if self.compiled is not None:
+            raw = self.compiled.image(source).cpu()
+            return SplitLogistic.from_raw(raw, targets=raw.shape[1] // PARAMETERS)
+        planes = source.shape[1]
+        z_position = even_depths(planes) if depths is None else torch.from_numpy(depths)
+        given = source.to(self._device).contiguous(memory_format=torch.channels_last)
+        return self.network.distribution(given, z_position[None].to(self._device))
+
+    def _found(self, raw: Tensor) -> Found:
+        """What the output (1, P, Y, X) of the stages says, in the unit of the images."""
+        raw = raw.cpu()
+        if self.medians_only:
+            return self.offset + self.scale * raw[0]
+        found = SplitLogistic.from_raw(raw, targets=raw.shape[1] // PARAMETERS)
+        return found.map(lambda parameter: parameter[0]).affine(self.offset, self.scale)
+
+    @cached_property
+    def _device(self) -> torch.device:
+        """Where the weights are."""
+        first = next(self.network.parameters(), self.offset)
+        return first.device
 
 
-def _one_ahead(
-    load: Callable[[int], NDArray[np.float32]], indices: Sequence[int]
-) -> Iterator[tuple[int, NDArray[np.float32]]]:
-    """Load tiles in order, the next while the caller works on the last one."""
-    with ThreadPoolExecutor(1) as pool:
-        pending: Future[NDArray[np.float32]] | None = None
-        for index, following in zip(indices, (*indices[1:], None), strict=True):
-            zyx = load(index) if pending is None else pending.result()
-            pending = None if following is None else pool.submit(load, following)
-            yield index, zyx
+def whole_tiles(parts: Iterable[Part | Failure], tiles: Sequence[Tile]) -> Iterator[Part | Failure]:
+    """Put the parts of each tile together; a failure stands for its tile."""
+    rows: list[Part] = []
+    for part in parts:
+        if isinstance(part, Failure):
+            rows = []
+            yield part
+            continue
+        rows.append(part)
+        kept = tiles[part.request].kept
+        if part.box.y1 == kept.y1:
+            yield rows[0] if len(rows) == 1 else Part(part.request, kept, _joined(rows))
+            rows = []
+
+
+@dataclass(frozen=True)
+class _Opened:
+    """A request whose source is open; what it is shown follows."""
+
+    request: int
+    tile: Tile
+    depths: NDArray[np.float32] | None
+    bands: tuple[Band, ...]
+
+
+_Item = _Opened | Failure | Tensor
+
+
+class _ReadError(Exception):
+    """Reading failed while the network was at work on the same request."""
+
+    def __init__(self, failure: Failure) -> None:
+        self.failure = failure
+
+
+def _tensors(items: Iterator[_Item]) -> Iterator[Tensor]:
+    for item in items:
+        if isinstance(item, Failure):
+            raise _ReadError(item)
+        if isinstance(item, Tensor):
+            yield item
+
+
+def _joined(parts: Sequence[Part]) -> Found:
+    """One below the other."""
+    first = parts[0].found
+    if isinstance(first, Tensor):
+        return torch.cat([part.found for part in parts if isinstance(part.found, Tensor)], -2)
+    assembly = Assembly(Box(parts[0].box.y0, parts[-1].box.y1, parts[0].box.x0, parts[0].box.x1))
+    for part in parts:
+        assembly.add(part.box, cast(Distribution, part.found))
+    return assembly.whole()
+
+
+def _exact() -> AbstractContextManager[None]:
+    """TF32 would make the answer of a GPU depend on the tile by more than rounding."""
+    exact: AbstractContextManager[None] = torch.backends.cudnn.flags(enabled=True, allow_tf32=False)
+    return exact
 
 
 def _part(distribution: Distribution, box: Box) -> Distribution:

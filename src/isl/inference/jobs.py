@@ -13,7 +13,7 @@ from isl.core.axes import VoxelSize
 from isl.core.errors import ChannelError, VoxelSizeError
 from isl.inference.arrays import ARRAY, VoxelSizeLike, as_stack, as_voxel_size, plane_order
 from isl.inference.model_card import ModelCard, TargetCard
-from isl.inference.source_stack import SourceStack, StackReader
+from isl.inference.source_stack import KEEP_BYTES, SourceStack, StackReader
 from isl.inference.statistics import Statistic
 from isl.io.arrays import fov_from_arrays
 from isl.io.fov import Fov
@@ -127,7 +127,7 @@ class Job:
         """The source in words, for messages."""
         return self.label or f"{self.fov.path}: field {self.fov.name}, channel '{self.source}'"
 
-    def stack(self, card: ModelCard, t: int = 0) -> SourceStack:
+    def stack(self, card: ModelCard, t: int = 0, keep_bytes: int | None = None) -> SourceStack:
         """The z-stack of one time point; raises as `StackReader.stack` does."""
         reader = StackReader(
             self.at_model,
@@ -136,6 +136,7 @@ class Job:
             self.fov.channel(self.source).dtype,
             self.step_um,
             card.source.depth_um,
+            **({} if keep_bytes is None else {"keep_bytes": min(keep_bytes, KEEP_BYTES)}),
         )
         return reader.stack(t, self.what if self.label else f"{self.what}, time point {t}")
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import copy
 import logging
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from functools import cached_property
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -18,9 +19,13 @@ from isl.core.errors import ChannelError, ConfigError
 from isl.core.progress import Progress, ProgressCallback, silent
 from isl.inference.arrays import ARRAY, VoxelSizeLike
 from isl.inference.assembly import Assembly
-from isl.inference.engine import Engine
+from isl.inference.backends.backend import Choice
+from isl.inference.backends.choose import choose_backend, make_backend
+from isl.inference.compiled import Compiled
+from isl.inference.engine import Engine, Found
 from isl.inference.folding import fold_batch_norm
 from isl.inference.jobs import Job, array_job, left_out_note
+from isl.inference.memory import Sides, sides_for
 from isl.inference.model_card import (
     FORMAT_VERSION,
     ModelCard,
@@ -32,8 +37,14 @@ from isl.inference.model_card import (
 from isl.inference.orientations import ALL
 from isl.inference.pieces import Piece, plan_pieces, within
 from isl.inference.source_stack import SourceStack
-from isl.inference.statistics import channel_names, compute_statistics, parse_statistics
+from isl.inference.statistics import (
+    Statistic,
+    channel_names,
+    compute_statistics,
+    parse_statistics,
+)
 from isl.inference.tiles import Grid
+from isl.models.density import DensityNetwork
 from isl.models.distribution import Distribution
 from isl.models.isl2018.labeling import Isl2018Labeling
 from isl.models.labeling import LabelingNetwork
@@ -52,8 +63,7 @@ __all__ = [
 
 logger = logging.getLogger(__name__)
 
-_MEMORY_BYTES = 2e9
-_TILE_UNIT_PX = 256
+_MEMORY_BYTES = 2_000_000_000
 
 
 @dataclass(frozen=True)
@@ -96,6 +106,8 @@ class Model:
         The network with its weights, as trained.
     orientations
         How many orientations of an image are predicted and averaged, see `oriented`.
+    backend, threads
+        What runs the network, see `on`.
 
     Examples
     --------
@@ -107,17 +119,56 @@ class Model:
     card: ModelCard
     network: LabelingNetwork
     orientations: int = 1
+    backend: str = "torch"
+    threads: int | None = None
+
+    def __getstate__(self) -> dict[str, Any]:
+        """What is sent to another process: nothing that was compiled in this one."""
+        return {part.name: getattr(self, part.name) for part in fields(self)}
 
     @cached_property
     def engine(self) -> Engine:
-        """The network as inference runs it: batch normalisation folded in, on the best device."""
+        """The network as inference runs it, giving whole distributions."""
+        return self._engine(medians_only=False)
+
+    @cached_property
+    def median_engine(self) -> Engine:
+        """The same, giving medians alone where that is less work."""
+        is_density = isinstance(self.network, DensityNetwork) and self.orientations == 1
+        return self._engine(medians_only=True) if is_density else self.engine
+
+    def engine_for(self, statistics: Sequence[Statistic]) -> Engine:
+        """The engine that knows what some statistics need, and no more."""
+        enough = all(statistic.of_median for statistic in statistics)
+        return self.median_engine if enough else self.engine
+
+    @cached_property
+    def choice(self) -> Choice:
+        """What runs the network, and why; measured where the backend is ``"auto"``."""
+        folded = self._folded
+        if not isinstance(folded, DensityNetwork):
+            return Choice(make_backend("torch"), "torch, as this network is cut into no stages")
+        if self.backend == "auto":
+            return choose_backend(folded.stages(), folded.depth.slots, self.threads)
+        return Choice(make_backend(self.backend, self.threads), f"{self.backend}, as asked for")
+
+    @cached_property
+    def _folded(self) -> LabelingNetwork:
+        """Copy of the network on the processor, batch normalisation folded in."""
+        return fold_batch_norm(self.network).cpu()
+
+    def _engine(self, medians_only: bool) -> Engine:
+        network = self._folded
+        offset = torch.tensor([t.offset for t in self.card.targets]).float()[:, None, None]
+        scale = torch.tensor([t.scale for t in self.card.targets]).float()[:, None, None]
+        if isinstance(network, DensityNetwork):
+            seen = network.medians_only() if medians_only else network
+            compiled = Compiled.of(seen, self.choice.backend)
+            return Engine(seen, offset, scale, compiled, medians_only, self.orientations)
         device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-        network = fold_batch_norm(self.network).to(device)
+        network = network.to(device)
         network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        offset = torch.tensor([t.offset for t in self.card.targets], device=device)
-        scale = torch.tensor([t.scale for t in self.card.targets], device=device)
-        units = (offset.float()[:, None, None], scale.float()[:, None, None])
-        return Engine(network, *units, self.orientations)
+        return Engine(network, offset, scale, orientations=self.orientations)
 
     def tile_px(self, shape_yx: tuple[int, int], planes: int) -> int:
         """Side of a tile that keeps the memory of the network near two gigabytes.
@@ -129,14 +180,39 @@ class Model:
         planes
             Planes of the source.
         """
-        most_pixels = _MEMORY_BYTES / self.network.bytes_per_pixel(planes)
-        stride: int = self.network.stride
-        if shape_yx[0] * shape_yx[1] <= most_pixels:
-            return max(*shape_yx, stride)
-        side = int(most_pixels**0.5)
-        if not any(self.network.lost_px):
-            side -= 2 * int(self.network.margin_px)
-        return max(side // _TILE_UNIT_PX, 1) * _TILE_UNIT_PX
+        sides = sides_for(self.network, planes, _MEMORY_BYTES, in_bands=False)
+        if shape_yx[0] * shape_yx[1] <= sides.band_px:
+            return max(*shape_yx, self.network.stride)
+        return sides.side_yx[0]
+
+    def sides(self, job: Job, nbytes: int = _MEMORY_BYTES, tile_px: int | None = None) -> Sides:
+        """Bands and tiles with which a job takes about so much memory, or tiles of a given side."""
+        in_bands = (
+            isinstance(self.network, DensityNetwork)
+            and self.orientations == 1
+            and job.resampling is None
+        )
+        fov = job.at_model
+        sides = sides_for(self.network, fov.channel(job.source).planes, nbytes, in_bands)
+        if not in_bands and fov.size_y * fov.size_x <= sides.band_px:
+            side = max(fov.size_y, fov.size_x, self.network.stride)
+            sides = replace(sides, side_yx=(side, side))
+        return sides if tile_px is None else replace(sides, side_yx=(tile_px, tile_px))
+
+    def on(self, backend: str, threads: int | None = None) -> Model:
+        """The same model, run in another way.
+
+        Parameters
+        ----------
+        backend
+            ``"auto"`` for the fastest here, which is measured once for a machine and network, or
+            one of `isl.inference.backends.choose.available_backends`.
+        threads
+            Threads of the processor; all of them by default.
+        """
+        if (backend, threads) == (self.backend, self.threads):
+            return self
+        return replace(self, backend=backend, threads=threads)
 
     def stitched(self, stitching: Stitching | None) -> Model:
         """The same model, whose network covers images in another way.
@@ -161,7 +237,7 @@ class Model:
             )
         network = copy.copy(self.network)
         network.stitching = stitching
-        return Model(self.card, network, self.orientations)
+        return replace(self, network=network)
 
     def oriented(self, orientations: int) -> Model:
         """The same model, predicting an image in several orientations and averaging.
@@ -184,7 +260,9 @@ class Model:
         before, after = self.network.lost_px
         if orientations > 1 and before != after:
             raise ConfigError("a single pass cannot be turned; use stitching 'dense' to average")
-        return Model(self.card, self.network, orientations)
+        return (
+            self if orientations == self.orientations else replace(self, orientations=orientations)
+        )
 
     def predict(
         self,
@@ -248,8 +326,9 @@ class Model:
         )
         names = channel_names(self.card.target_names, wanted)
         image = np.full((len(names), job.fov.size_y, job.fov.size_x), np.nan, np.float32)
-        for piece, distribution in self._run(job, self.plan(job, tile_px, border), progress):
-            computed = compute_statistics(distribution, wanted, self.card.targets).numpy()
+        engine, sides = self.engine_for(wanted), self.sides(job, tile_px=tile_px)
+        for piece, found in self._run(engine, job, self.plan(job, border, sides=sides), progress):
+            computed = compute_statistics(found, wanted, self.card.targets).numpy()
             image[:, *piece.box.slices] = piece.image(computed)
         return Prediction(image, names)
 
@@ -283,9 +362,9 @@ class Model:
             self.card, resample=resample, ignore_voxel_size=ignore_voxel_size
         )
         assembly = Assembly(box or job.fov.box)
-        pieces = within(self.plan(job, tile_px), assembly.box)
-        for piece, part in self._run(job, pieces, progress):
-            assembly.add(piece.box, piece.distribution(part))
+        pieces = within(self.plan(job, sides=self.sides(job, tile_px=tile_px)), assembly.box)
+        for piece, part in self._run(self.engine, job, pieces, progress):
+            assembly.add(piece.box, piece.distribution(cast(Distribution, part)))
         return assembly.whole()
 
     def source_distribution(self, zyx: ArrayLike, *, box: Box | None = None) -> Distribution | None:
@@ -310,7 +389,7 @@ class Model:
         job = array_job(zyx)
         stack = self._stack(job)
         assembly = Assembly(box or job.fov.box)
-        for piece in within(self.plan(job, None), assembly.box):
+        for piece in within(self.plan(job), assembly.box):
             read = stack.normalizer.apply(stack.read(piece.tile.read))
             assembly.add(piece.box, self.engine.reconstruct(read, piece.tile))
         return assembly.whole()
@@ -318,22 +397,15 @@ class Model:
     def plan(
         self,
         job: Job,
-        tile_px: int | None,
         border: Border = "reflect",
-        chunk_yx: tuple[int, int] | None = None,
+        write: Box | None = None,
+        sides: Sides | None = None,
     ) -> tuple[Piece, ...]:
-        """Cover the image of a job with pieces, see `isl.inference.pieces.plan_pieces`."""
-        fov = job.at_model
-        model_yx = (fov.size_y, fov.size_x)
-        if tile_px is None:
-            tile_px = self.tile_px(model_yx, fov.channel(job.source).planes)
-        return plan_pieces(
-            (job.fov.size_y, job.fov.size_x),
-            tile_px,
-            self.grid(job, border),
-            chunk_yx or (self.network.stride, self.network.stride),
-            job.resampling,
-        )
+        """Cover the image of a job, or a part of it; see `isl.inference.pieces.plan_pieces`."""
+        side_yx = (sides or self.sides(job)).side_yx
+        shape_yx = (job.fov.size_y, job.fov.size_x)
+        grid = self.grid(job, border)
+        return plan_pieces(write or job.fov.box, shape_yx, side_yx, grid, job.resampling)
 
     def grid(self, job: Job, border: Border = "reflect") -> Grid:
         """How the network covers a field at its own resolution; raises as `Grid.of` does."""
@@ -355,10 +427,10 @@ class Model:
         return stack
 
     def _run(
-        self, job: Job, pieces: tuple[Piece, ...], progress: ProgressCallback
-    ) -> Iterator[tuple[Piece, Distribution]]:
+        self, engine: Engine, job: Job, pieces: tuple[Piece, ...], progress: ProgressCallback
+    ) -> Iterator[tuple[Piece, Found]]:
         """Predict the pieces of an array and report each."""
-        parts = self.engine.predict_tiles([piece.tile for piece in pieces], self._stack(job))
-        for done, (index, distribution) in enumerate(parts, start=1):
-            yield pieces[index], distribution
+        parts = engine.predict_tiles([piece.tile for piece in pieces], self._stack(job))
+        for done, (index, found) in enumerate(parts, start=1):
+            yield pieces[index], found
             progress(Progress(done, len(pieces), "tile", "predicting"))

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import groupby
 from math import ceil
 
 import numpy as np
@@ -12,7 +11,8 @@ import torch
 from numpy.typing import NDArray
 
 from isl.core.axes import Box
-from isl.inference.tiles import Grid, Tile, plan_boxes, plan_tiles
+from isl.core.errors import ConfigError
+from isl.inference.tiles import Grid, Tile, plan_boxes
 from isl.io.resample import Resampling
 from isl.models.distribution import Distribution
 
@@ -24,7 +24,7 @@ class Piece:
     Attributes
     ----------
     write
-        Pixels of the image that are written together.
+        Pixels of the image that are predicted and written together.
     box
         Those of them that this piece covers.
     tile
@@ -58,48 +58,53 @@ class Piece:
 
 
 def plan_pieces(
+    write: Box,
     shape_yx: tuple[int, int],
-    tile_px: int,
+    side_yx: tuple[int, int],
     grid: Grid,
-    chunk_yx: tuple[int, int],
     resampling: Resampling | None = None,
 ) -> tuple[Piece, ...]:
-    """Cover an image; every pixel is covered by exactly one piece.
+    """Cover a part of an image; each of its pixels is covered by exactly one piece.
 
     Parameters
     ----------
-    shape_yx, chunk_yx
-        Rows and columns of the image, and chunks of the output, as for
-        `isl.inference.tiles.plan_tiles`.
-    tile_px, grid
-        Largest side of a tile and how the network covers the image, both in pixels of the model.
+    write
+        The part.
+    shape_yx
+        Rows and columns of the image.
+    side_yx, grid
+        Most rows and columns of a tile, and how the network covers the image, both in pixels of
+        the model.
     resampling
         From the image to the pixels of the model; None where they are the same.
 
     Returns
     -------
     tuple of Piece
-        Those that are written together follow each other.
+        Row by row.
 
     Raises
     ------
     ConfigError
         Where the tile or the image is empty.
     """
-    if resampling is None:
-        tiles = plan_tiles(shape_yx, tile_px, grid, chunk_yx)
-        return tuple(Piece(tile.write, tile.write, tile) for tile in tiles)
-    back = resampling.inverse
-    model_yx = resampling.result_yx
-    # Half a pixel more, so that what is one tile for the model is one piece of the image.
-    side_y, side_x = (
-        max(1, ceil((tile_px + 0.5) * axis.ratio)) for axis in (resampling.y, resampling.x)
-    )
+    if min(side_yx) < 1:
+        raise ConfigError(f"tiles of {min(side_yx)} px hold nothing; ask for 256 or more")
+    if min(shape_yx) < 1:
+        raise ConfigError(f"an image of {shape_yx[0]} x {shape_yx[1]} pixels is empty")
+    back = None if resampling is None else resampling.inverse
+    model_yx, side = shape_yx, side_yx
+    if resampling is not None:
+        model_yx = resampling.result_yx
+        # Half a pixel more, so that what is one tile for the model is one piece of the image.
+        ratios = (resampling.y.ratio, resampling.x.ratio)
+        rows, columns = (
+            max(1, ceil((n + 0.5) * ratio)) for n, ratio in zip(side_yx, ratios, strict=True)
+        )
+        side = (rows, columns)
     some_tile = Tile.around(Box.of(model_yx), model_yx, grid)
     return tuple(
-        Piece.around(write, box, some_tile, back)
-        for write in plan_boxes(Box.of(shape_yx), (side_y, side_x), chunk_yx)
-        for box in plan_boxes(write, (side_y, side_x), (1, 1))
+        Piece.around(write, box, some_tile, back) for box in plan_boxes(write, side, (1, 1))
     )
 
 
@@ -107,31 +112,6 @@ def within(pieces: Sequence[Piece], box: Box) -> tuple[Piece, ...]:
     """The parts of pieces inside a box, predicted as with the whole image."""
     parts = ((piece, piece.box.intersect(box)) for piece in pieces)
     return tuple(Piece.around(part, part, p.tile, p.back) for p, part in parts if part.size)
-
-
-def joined(
-    images: Iterable[tuple[Piece, NDArray[np.float32]]],
-) -> Iterator[tuple[Box, NDArray[np.float32], int]]:
-    """Put together what is written together.
-
-    Parameters
-    ----------
-    images
-        Pieces in the order of `plan_pieces`, with the images (C, Y, X) of their boxes.
-
-    Yields
-    ------
-    tuple of Box, ndarray and int
-        What is written, its images, and from how many pieces.
-    """
-    for write, group in groupby(images, key=lambda item: item[0].write):
-        parts = list(group)
-        whole = parts[0][1]
-        if len(parts) > 1:
-            whole = np.empty((len(whole), *write.shape), np.float32)
-            for piece, cyx in parts:
-                whole[(..., *piece.box.relative_to(write).slices)] = cyx
-        yield write, whole, len(parts)
 
 
 def placed(tile: Tile, cyx: NDArray[np.float32]) -> NDArray[np.float32]:

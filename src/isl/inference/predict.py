@@ -1,32 +1,41 @@
-"""Predict fields of view and write the predictions, tile by tile."""
+"""Predict fields of view and write the predictions, task by task."""
 
 from __future__ import annotations
 
+import logging
 import time
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import astuple, dataclass, field
+from collections import Counter
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
+from dataclasses import astuple, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from isl.core.axes import Box
-from isl.core.config import Border, Stitching
-from isl.core.errors import ChannelError, DamagedFileError, DataError, IslError, OutputError
+from isl.core.errors import DataError, IslError, OutputError
 from isl.core.progress import Progress, ProgressCallback, silent
-from isl.inference.jobs import Job, find_source, left_out_note, output_field, provenance
+from isl.inference.cluster import ClusterPool, open_pool
+from isl.inference.fingerprint import fingerprint
+from isl.inference.jobs import Job, find_source, output_field, provenance
+from isl.inference.memory import available_bytes, parse_bytes
 from isl.inference.model import Model
-from isl.inference.pieces import Piece, joined
+from isl.inference.predict_settings import PredictSettings
+from isl.inference.run_plan import RunPlan
+from isl.inference.runner import BAD_FIELD, Runner, TaskDone, TaskFailed, is_out_of_memory
+from isl.inference.shared_work import share
 from isl.inference.single_pass import SinglePassDifference, measure_single_pass
-from isl.inference.source_stack import SourceStack
-from isl.inference.statistics import Statistic, compute_statistics, parse_statistics
+from isl.inference.statistics import parse_statistics
+from isl.inference.tasks import Task
 from isl.io.fov import Fov
-from isl.io.output import FieldWriter, Output, create_output, output_path
+from isl.io.output import Output, WrittenFile, output_path, resumable_output
+from isl.io.output_array import ArrayLayout
+from isl.io.output_fields import output_dtype
 from isl.io.provenance import is_prediction
 from isl.models.isl2018.labeling import Isl2018Labeling
 
-BAD_FIELD = (DataError, DamagedFileError, ChannelError)
-"""Errors that concern one field and leave the others alone."""
+logger = logging.getLogger(__name__)
 
 OnBad = Callable[[str, IslError], None]
 """Called with the name of a field that cannot be predicted, and the reason."""
@@ -57,7 +66,7 @@ class PredictSummary:
         that are missing or were left out; sources that may not be what the network expects; each
         once.
     pixels
-        Pixels predicted, time points included, targets not.
+        Pixels predicted now, time points included, targets not.
     seconds
         Wall time.
     valid
@@ -65,6 +74,12 @@ class PredictSummary:
     single_pass
         How far a single pass is from the dense prediction, where that was asked for; measured in
         the middle of the first field.
+    backend
+        What ran the network, and why.
+    resumed
+        Tasks that an interrupted run had done.
+    waited
+        Share of the time, from 0 to 1, that the network waited for what is read.
     """
 
     path: Path
@@ -75,6 +90,9 @@ class PredictSummary:
     seconds: float
     valid: tuple[Box, ...] = ()
     single_pass: SinglePassDifference | None = None
+    backend: str = ""
+    resumed: int = 0
+    waited: float = 0.0
 
     @property
     def megapixels_per_second(self) -> float:
@@ -82,102 +100,24 @@ class PredictSummary:
         return self.pixels / max(self.seconds, 1e-9) / 1e6
 
 
-@dataclass
-class _Run:
-    """State of one call: what to compute, and what came of it so far."""
+class _Reports:
+    """What is said of fields while they are checked and predicted."""
 
-    model: Model
-    statistics: tuple[Statistic, ...]
-    tile_px: int | None
-    border: Border
-    progress: ProgressCallback
-    on_bad: OnBad | None
-    bad: list[BadField] = field(default_factory=list)
-    done: list[Job] = field(default_factory=list)
-    doubts: list[str] = field(default_factory=list)
-    blank_planes: dict[str, str] = field(default_factory=dict)
-    tiles_done: int = 0
-    tiles_total: int = 0
+    def __init__(self, on_bad: OnBad | None) -> None:
+        self.bad: list[BadField] = []
+        self._on_bad = on_bad
 
     def refuse(self, name: str, error: IslError) -> None:
         """Report a bad field, or raise where nobody listens."""
-        if self.on_bad is None:
+        if self._on_bad is None:
             raise error
         self.bad.append(BadField(name, str(error)))
-        self.on_bad(name, error)
+        self._on_bad(name, error)
 
-    def box(self, job: Job) -> Box:
-        """Part of a field that is predicted."""
-        return self.model.grid(job, self.border).valid or job.fov.box
-
-    def pieces(self, job: Job, chunk_yx: tuple[int, int]) -> tuple[Piece, ...]:
-        """Pieces of one time point of a field."""
-        return self.model.plan(job, self.tile_px, self.border, chunk_yx)
-
-    def predict(self, job: Job, writer: FieldWriter) -> None:
-        """Predict all time points of a field."""
-        pieces = self.pieces(job, writer.chunk_yx)
-        for t in range(job.fov.size_t):
-            for write, cyx, count in joined(self.images(job, t, pieces)):
-                writer.write(t, write, cyx)
-                self.advance(count, job.fov.name)
-
-    def images(
-        self, job: Job, t: int, pieces: Sequence[Piece]
-    ) -> Iterator[tuple[Piece, NDArray[np.float32]]]:
-        """Statistics (C, Y, X) of each piece of one time point, in their order."""
-        targets = self.model.card.targets
-        nothing = np.empty((len(self.statistics) * len(targets), 0, 0), np.float32)
-        stack = self.stack(job, t)
-        done = 0
-        parts = self.model.engine.predict_tiles([piece.tile for piece in pieces], stack)
-        for index, distribution in parts:
-            yield from ((piece, piece.image(nothing)) for piece in pieces[done:index])
-            cyx = compute_statistics(distribution, self.statistics, targets).numpy()
-            yield pieces[index], pieces[index].image(cyx)
-            done = index + 1
-        yield from ((piece, piece.image(nothing)) for piece in pieces[done:])
-
-    def stack(self, job: Job, t: int) -> SourceStack:
-        """Source of one time point; what is to be said of it is remembered."""
-        stack = job.stack(self.model.card, t)
-        if stack.normalizer.doubt:
-            self.doubts.append(stack.normalizer.doubt)
-        if stack.left_out:
-            self.blank_planes.setdefault(job.fov.name, left_out_note(job, stack))
-        return stack
-
-    def compare_single_pass(self) -> SinglePassDifference | None:
-        """Measure what a single pass costs in the first field; None where it is not used."""
-        network = self.model.network
-        if not isinstance(network, Isl2018Labeling) or network.stitching != "single-pass":
-            return None
-        return measure_single_pass(self.model, self.done[0].stack(self.model.card))
-
-    def notes(self) -> tuple[str, ...]:
-        """Guessed sources and resampling, each once, and the first of what concerns an image."""
-        known = dict.fromkeys(note for job in self.done for note in job.notes)
-        missing = [note for job in self.done for note in job.plane_notes]
-        blank = [self.blank_planes[n] for j in self.done if (n := j.fov.name) in self.blank_planes]
-        return (
-            *known,
-            *_first(missing, "fields"),
-            *_first(blank, "fields"),
-            *_first(self.doubts, "images"),
-        )
-
-    def advance(self, tiles: int, name: str) -> None:
-        """Report finished tiles."""
-        if tiles == 0:
-            return
-        self.tiles_done += tiles
-        self.progress(Progress(self.tiles_done, self.tiles_total, "tile", name))
-
-
-def _first(notes: Sequence[str], of: str) -> tuple[str, ...]:
-    """The first of several notes, and how many there are more."""
-    more = f" ({len(notes) - 1} more such {of})" if len(notes) > 1 else ""
-    return tuple(f"{note}{more}" for note in notes[:1])
+    def require(self, left: object) -> None:
+        """Raise where no field is left."""
+        if not left:
+            raise DataError(f"none of {len(self.bad)} fields could be predicted, see above")
 
 
 def predict_fovs(
@@ -185,20 +125,17 @@ def predict_fovs(
     fovs: Sequence[Fov],
     output: str | Path,
     *,
-    source: str | None = None,
-    statistics: Sequence[str] = ("median",),
-    stitching: Stitching | None = None,
-    border: Border = "reflect",
-    orientations: int = 1,
-    tile_px: int | None = None,
-    dtype: str = "float32",
     overwrite: bool = False,
-    resample: bool = True,
-    ignore_voxel_size: bool = False,
+    restart: bool = False,
+    cluster: str | None = None,
     progress: ProgressCallback = silent,
     on_bad: OnBad | None = None,
+    **settings: Any,
 ) -> PredictSummary:
-    """Predict whole fields, plates and time series; memory is bounded by the tile.
+    """Predict whole fields, plates and time series in bounded memory.
+
+    A run that was interrupted, however it was, goes on where it stopped when it is called again
+    with the same arguments, and ends with the same bytes.
 
     Parameters
     ----------
@@ -208,34 +145,19 @@ def predict_fovs(
         Fields of view, at least one.
     output
         ``.zarr`` for OME-Zarr, ``.ome.tif`` for OME-TIFF; appears when it is complete.
-    source
-        Channel to predict from. By default the one that has the name of the model's source, else
-        the only plausible one.
-    statistics
-        As for `Model.predict`.
-    stitching
-        How the published network of 2018 covers an image, see `Model.stitched`.
-    border
-        ``"reflect"``, or ``"valid"`` for NaN (0 in integer outputs) where the published program
-        lost the border, see `isl.inference.tiles.Grid.of`.
-    orientations
-        How many orientations of an image are predicted and averaged, see `Model.oriented`.
-    tile_px
-        Side of a tile in pixels of the model; chosen by default to bound memory.
-    dtype
-        NumPy dtype of the output.
     overwrite
         Replace an existing output.
-    resample
-        Whether images whose voxel size differs from the model's by more than 2 % are resampled, and
-        the predictions brought back to their pixels; else they are refused above 20 %.
-    ignore_voxel_size
-        Take any voxel size for that of the model.
+    restart
+        Begin anew, even where an interrupted run could go on.
+    cluster
+        Processes that share the work, see `isl.inference.cluster.open_pool`; this one by default.
     progress
-        Called after each tile with the number of tiles in all.
+        Called with the number of tiles predicted, in all.
     on_bad
         Called for each of several fields that cannot be predicted; the field is left out. Where
         not given, or where there is only one field, its error is raised.
+    **settings
+        Fields of `PredictSettings`.
 
     Returns
     -------
@@ -248,39 +170,106 @@ def predict_fovs(
         For a bad setting or output, or where no field could be predicted.
     """
     start = time.perf_counter()
-    wanted = parse_statistics(statistics)
+    wanted = PredictSettings(**settings)
+    reports = _Reports(on_bad if len(fovs) > 1 else None)
+    plan = _plan(model, fovs, output, wanted, reports)
+    runner = plan.runner
+    fields = [
+        output_field(j.fov, model.card.targets, runner.statistics) for j in runner.jobs.values()
+    ]
+    notes = provenance(model.card, runner.statistics)
+    if wanted.border == "valid":
+        notes |= {"predicted": {n: astuple(runner.box(n)) for n in runner.jobs}}
+    with resumable_output(
+        output,
+        fields,
+        dtype=wanted.dtype,
+        overwrite=overwrite,
+        attributes=notes,
+        fingerprint=fingerprint(runner.model, runner.jobs.values(), plan.tasks, wanted),
+        restart=restart,
+    ) as result:
+        work = _Work(plan, result, reports, progress)
+        with nullcontext() if cluster is None else open_pool(cluster) as pool:
+            work.run(pool, memory_given=wanted.memory is not None)
+    return work.summary(time.perf_counter() - start)
+
+
+def plan_fovs(
+    model: Model,
+    fovs: Sequence[Fov],
+    output: str | Path,
+    *,
+    on_bad: OnBad | None = None,
+    **settings: Any,
+) -> RunPlan:
+    """Say what `predict_fovs` would do; nothing is written and no pixel is read.
+
+    Parameters
+    ----------
+    model, fovs, output, on_bad, **settings
+        As for `predict_fovs`, which raises the same errors.
+    """
+    wanted = PredictSettings(**settings)
+    return _plan(model, fovs, output, wanted, _Reports(on_bad if len(fovs) > 1 else None))
+
+
+def _plan(
+    model: Model,
+    fovs: Sequence[Fov],
+    output: str | Path,
+    settings: PredictSettings,
+    reports: _Reports,
+) -> RunPlan:
+    """Check everything that can be checked before a pixel is read, and plan the tasks."""
+    statistics = parse_statistics(settings.statistics)
     if not fovs:
         raise DataError("there are no fields of view to predict")
     _keep_sources(Path(output), fovs)
     _keep_sources(output_path(output, len(fovs)), fovs)
-    model = model.stitched(stitching).oriented(orientations)
-    run = _Run(model, wanted, tile_px, border, progress, on_bad if len(fovs) > 1 else None)
-    jobs = _check_fields(
-        run,
-        fovs,
-        lambda fov: find_source(model.card, fov, source).fitted(
-            model.card, resample=resample, ignore_voxel_size=ignore_voxel_size
-        ),
+    model = model.stitched(settings.stitching).oriented(settings.orientations)
+    model = model.on(settings.backend, settings.threads)
+    jobs = _check_fields(model, fovs, settings, reports)
+    given = settings.memory
+    memory = available_bytes() // 2 if given is None else parse_bytes(given)
+    number = output_dtype(settings.dtype)
+    runner = Runner(
+        model,
+        statistics,
+        {job.fov.name: job for job in jobs},
+        {job.fov.name: _block_yx(job, model, len(statistics), number) for job in jobs},
+        settings.border,
+        settings.tile_px,
+        memory,
     )
-    fields = [output_field(job.fov, model.card.targets, wanted) for job in jobs]
-    notes = provenance(model.card, wanted)
-    if border == "valid":
-        notes |= {"predicted": {job.fov.name: astuple(run.box(job)) for job in jobs}}
-    with create_output(
-        output, fields, dtype=dtype, overwrite=overwrite, attributes=notes
-    ) as result:
-        _predict_jobs(run, jobs, result)
-    boxes = tuple(run.box(job) for job in run.done)
-    return PredictSummary(
-        result.path,
-        tuple(job.fov.name for job in run.done),
-        tuple(run.bad),
-        run.notes(),
-        sum(job.fov.size_t * box.size for job, box in zip(run.done, boxes, strict=True)),
-        time.perf_counter() - start,
-        boxes if border == "valid" else (),
-        run.compare_single_pass(),
-    )
+    return RunPlan.of(runner, number.itemsize)
+
+
+def _block_yx(job: Job, model: Model, statistics: int, dtype: np.dtype[Any]) -> tuple[int, int]:
+    """Rows and columns of the shards of the output of a field."""
+    channels = statistics * len(model.card.targets)
+    shape = (job.fov.size_t, channels, 1, job.fov.size_y, job.fov.size_x)
+    return ArrayLayout.of(shape, dtype).shard_yx
+
+
+def _check_fields(
+    model: Model, fovs: Sequence[Fov], settings: PredictSettings, reports: _Reports
+) -> list[Job]:
+    """Find the source of each field and check it, before anything is written."""
+    jobs = []
+    for fov in fovs:
+        try:
+            job = find_source(model.card, fov, settings.source).fitted(
+                model.card,
+                resample=settings.resample,
+                ignore_voxel_size=settings.ignore_voxel_size,
+            )
+            model.grid(job, settings.border)
+            jobs.append(job)
+        except BAD_FIELD as error:
+            reports.refuse(fov.name, error)
+    reports.require(jobs)
+    return jobs
 
 
 def _keep_sources(output: Path, fovs: Sequence[Fov]) -> None:
@@ -302,50 +291,142 @@ def _keep_sources(output: Path, fovs: Sequence[Fov]) -> None:
             )
 
 
-def _predict_jobs(run: _Run, jobs: Sequence[Job], output: Output) -> None:
-    """Predict the fields one after the other; drop those whose pixels turn out to be bad."""
-    counts = _count_tiles(run, jobs, output)
-    run.tiles_total = sum(counts)
-    finished = 0
-    for job, count in zip(jobs, counts, strict=True):
+class _Work:
+    """The tasks of a plan on their way to an output."""
+
+    def __init__(
+        self, plan: RunPlan, output: Output, reports: _Reports, progress: ProgressCallback
+    ) -> None:
+        self._plan, self._output, self._reports, self._progress = plan, output, reports, progress
+        self._runner = plan.runner
+        self._left = Counter(task.field for task in plan.tasks)
+        self._said: list[TaskDone] = []
+        self._failed: set[str] = set()
+        self._total = sum(plan.parts.values())
+        self._counted: Counter[Task] = Counter()
+        self._pixels = self._resumed = 0
+        self._waited = 0.0
+
+    def run(self, pool: ClusterPool | None, memory_given: bool) -> None:
+        """Predict what is not done yet, with smaller tiles where memory runs out."""
+        started = time.perf_counter()
+        for task in self._plan.tasks:
+            if self._output.is_done(task.key):
+                self._resumed += 1
+                self._count(task, self._plan.parts[task])
+                self._leave(task)
+        while not self._predicted(pool, memory_given):
+            self._runner = self._runner.smaller()
+        for name in self._failed:
+            self._output.drop(name)
+        self._reports.require(set(self._runner.jobs) - self._failed)
+        engine = self._runner.model.engine_for(self._runner.statistics)
+        self._waited = engine.waits.seconds / max(time.perf_counter() - started, 1e-9)
+
+    def _predicted(self, pool: ClusterPool | None, memory_given: bool) -> bool:
+        """Predict what is not done yet; False where memory ran out."""
+        todo = [
+            task
+            for task in self._plan.tasks
+            if task.field not in self._failed and not self._output.is_done(task.key)
+        ]
         try:
-            run.predict(job, output.field(job.fov.name))
-        except BAD_FIELD as error:
-            run.refuse(job.fov.name, error)
-            output.drop(job.fov.name)
+            if pool is None:
+                here = self._runner.run(todo, self._output.field, self._commit, self._advance)
+                for ended in here:
+                    self._note(ended)
+            else:
+                for ended, written in share(pool, self._runner, todo, self._output, memory_given):
+                    self._note(ended)
+                    if isinstance(ended, TaskDone):
+                        self._commit(ended.task, written)
+                        self._count(ended.task, self._plan.parts[ended.task])
+        except Exception as error:
+            if not is_out_of_memory(error):
+                raise
+            logger.warning("memory ran out; going on with tiles half as large (%s)", error)
+            return False
+        return True
+
+    def _note(self, ended: TaskDone | TaskFailed) -> None:
+        """Remember how a task ended."""
+        if isinstance(ended, TaskFailed):
+            self._failed.add(ended.task.field)
+            self._reports.refuse(ended.task.field, ended.error)
+            self._pass(ended.task.field)
         else:
-            run.done.append(job)
-        finished += count
-        run.advance(finished - run.tiles_done, job.fov.name)
-    _raise_if_none_left(run, run.done)
+            self._said.append(ended)
+            self._pixels += ended.task.write.size
+
+    def _commit(self, task: Task, written: tuple[WrittenFile, ...]) -> None:
+        """Note that a task is written, and finish its field where it is the last one."""
+        self._output.mark_done(task.key, written)
+        self._leave(task)
+
+    def _leave(self, task: Task) -> None:
+        self._left[task.field] -= 1
+        if self._left[task.field] == 0:
+            self._output.finish_field(task.field)
+
+    def _pass(self, field: str) -> None:
+        """Count the tiles of a field that failed as passed."""
+        for task in self._plan.tasks:
+            if task.field == field:
+                self._count(task, self._plan.parts[task] - self._counted[task])
+
+    def _advance(self, task: Task) -> None:
+        # Smaller tiles than planned are more; the total stays as it was said.
+        self._count(task, min(1, self._plan.parts[task] - self._counted[task]))
+
+    def _count(self, task: Task, parts: int) -> None:
+        if parts > 0:
+            self._counted[task] += parts
+            done = self._counted.total()
+            self._progress(Progress(done, self._total, "tile", task.field))
+
+    def summary(self, seconds: float) -> PredictSummary:
+        """What came of it."""
+        runner = self._runner
+        names = [name for name in runner.jobs if name not in self._failed]
+        return PredictSummary(
+            self._output.path,
+            tuple(names),
+            tuple(self._reports.bad),
+            _notes([runner.jobs[name] for name in names], self._said),
+            self._pixels,
+            seconds,
+            tuple(map(runner.box, names)) if runner.border == "valid" else (),
+            _compare_single_pass(runner.model, runner.jobs[names[0]]),
+            runner.model.choice.reason,
+            self._resumed,
+            self._waited,
+        )
 
 
-def _count_tiles(run: _Run, jobs: Sequence[Job], output: Output) -> list[int]:
-    """Pieces of each field; the output is opened once for fields of the same size."""
-    chunks: dict[tuple[int, int], tuple[int, int]] = {}
-    counts = []
-    for job in jobs:
-        shape_yx = (job.fov.size_y, job.fov.size_x)
-        if shape_yx not in chunks:
-            chunks[shape_yx] = output.field(job.fov.name).chunk_yx
-        counts.append(job.fov.size_t * len(run.pieces(job, chunks[shape_yx])))
-    return counts
+def _notes(jobs: Sequence[Job], said: Sequence[TaskDone]) -> tuple[str, ...]:
+    """Guessed sources and resampling, each once, and the first of what concerns an image."""
+    known = dict.fromkeys(note for job in jobs for note in job.notes)
+    missing = [note for job in jobs for note in job.plane_notes]
+    names = {job.fov.name for job in jobs}
+    blank = {done.task.field: done.left_out for done in said if done.left_out}
+    doubts = {(done.task.field, done.task.t): done.doubt for done in said if done.doubt}
+    return (
+        *known,
+        *_first(missing, "fields"),
+        *_first([note for name, note in blank.items() if name in names], "fields"),
+        *_first([note for (name, _), note in doubts.items() if name in names], "images"),
+    )
 
 
-def _check_fields(run: _Run, fovs: Sequence[Fov], find: Callable[[Fov], Job]) -> list[Job]:
-    """Find the source of each field and check it, before anything is written."""
-    jobs = []
-    for fov in fovs:
-        try:
-            job = find(fov)
-            run.box(job)
-            jobs.append(job)
-        except BAD_FIELD as error:
-            run.refuse(fov.name, error)
-    _raise_if_none_left(run, jobs)
-    return jobs
+def _first(notes: Sequence[str], of: str) -> tuple[str, ...]:
+    """The first of several notes, and how many there are more."""
+    more = f" ({len(notes) - 1} more such {of})" if len(notes) > 1 else ""
+    return tuple(f"{note}{more}" for note in notes[:1])
 
 
-def _raise_if_none_left(run: _Run, jobs: Sequence[Job]) -> None:
-    if not jobs:
-        raise DataError(f"none of {len(run.bad)} fields could be predicted, see above")
+def _compare_single_pass(model: Model, job: Job) -> SinglePassDifference | None:
+    """Measure what a single pass costs in the first field; None where it is not used."""
+    network = model.network
+    if not isinstance(network, Isl2018Labeling) or network.stitching != "single-pass":
+        return None
+    return measure_single_pass(model, job.stack(model.card))

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from torch import Tensor
 
 from isl.core.axes import Box
 from isl.core.errors import ConfigError
@@ -88,6 +89,6 @@ def middle(shape_yx: tuple[int, int], side_px: int = SAMPLE_PX) -> Box:
 def _medians(model: Model, box: Box, stack: SourceStack) -> NDArray[np.float64]:
     """Medians (C, Y, X) of a box, predicted as within the whole image."""
     tile = Tile.around(box, stack.shape_yx, Grid.of(model.network, stack.shape_yx))
-    ((_, distribution),) = model.engine.predict_tiles([tile], stack)
-    medians: NDArray[Any] = distribution.median.numpy()
+    ((_, found),) = model.engine.predict_tiles([tile], stack)
+    medians: NDArray[Any] = (found if isinstance(found, Tensor) else found.median).numpy()
     return medians.astype(np.float64)

@@ -44,6 +44,11 @@ class Statistic:
     name: str
     compute: Compute
 
+    @property
+    def of_median(self) -> bool:
+        """Whether it follows from the median of a density alone."""
+        return self.name in ("median", "mode")
+
     def channel(self, target: str) -> str:
         """Name of the output channel: the target itself for the median, else with the statistic.
 
@@ -117,7 +122,7 @@ def channel_names(targets: Sequence[str], statistics: Sequence[Statistic]) -> tu
 
 
 def compute_statistics(
-    distribution: Distribution,
+    found: Distribution | Tensor,
     statistics: Sequence[Statistic],
     targets: Sequence[TargetCard],
 ) -> Tensor:
@@ -125,8 +130,9 @@ def compute_statistics(
 
     Parameters
     ----------
-    distribution
-        With parameters (..., C, Y, X), C the targets, without a batch.
+    found
+        Distribution with parameters (C, Y, X), C the targets; or the medians of a density alone,
+        where all statistics are `Statistic.of_median`.
     statistics
         S statistics.
     targets
@@ -138,7 +144,9 @@ def compute_statistics(
     Tensor
         (S * C, Y, X), float32, in the unit of the distribution.
     """
+    if isinstance(found, Tensor):
+        return torch.cat([found] * len(statistics)).float()
     limits = torch.tensor([value_range(target) for target in targets], dtype=torch.float64)
     low, high = limits.float().T[..., None, None]
-    classes = distribution.classes(low, high)
-    return torch.cat([statistic.compute(distribution, classes) for statistic in statistics]).float()
+    classes = found.classes(low, high)
+    return torch.cat([statistic.compute(found, classes) for statistic in statistics]).float()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import product
 from typing import Any
 
@@ -182,10 +183,42 @@ class Tile:
             (Z, Y, X), the pixels of ``shown``; beyond the image reflected at its outermost rows
             and columns, repeatedly where it is small.  The same array where they are the same.
         """
-        if self.shown == self.read:
+        return self.rows(0, self.shown.shape[0]).show(zyx)
+
+    def rows(self, low: int, high: int) -> Shown:
+        """Rows of what the network is shown, counted from its first."""
+        y0 = self.shown.y0
+        box = Box(y0 + low, y0 + high, self.shown.x0, self.shown.x1)
+        return Shown(box, self.shape_yx)
+
+
+@dataclass(frozen=True)
+class Shown:
+    """Pixels that a network is shown; beyond the image they are reflected.
+
+    Attributes
+    ----------
+    box
+        The pixels; it may reach beyond the image.
+    shape_yx
+        Rows and columns of the image.
+    """
+
+    box: Box
+    shape_yx: tuple[int, int]
+
+    @cached_property
+    def read(self) -> Box:
+        """Pixels of the image that are read for it."""
+        return _mirrored_box(self.box, self.shape_yx)
+
+    def show(self, zyx: NDArray[Any]) -> NDArray[Any]:
+        """From the pixels (Z, Y, X) of ``read`` to those of ``box``; see `Tile.show`."""
+        box, read = self.box, self.read
+        if box == read:
             return zyx
-        rows = _mirrored(self.shown.y0, self.shown.y1, self.shape_yx[0]) - self.read.y0
-        columns = _mirrored(self.shown.x0, self.shown.x1, self.shape_yx[1]) - self.read.x0
+        rows = _mirrored(box.y0, box.y1, self.shape_yx[0]) - read.y0
+        columns = _mirrored(box.x0, box.x1, self.shape_yx[1]) - read.x0
         return zyx[:, rows[:, None], columns]
 
 
@@ -203,47 +236,6 @@ def _mirrored(start: int, stop: int, size: int) -> NDArray[np.int64]:
     period = max(2 * (size - 1), 1)
     inside = np.arange(start, stop) % period
     return np.minimum(inside, period - inside)
-
-
-def plan_tiles(
-    shape_yx: tuple[int, int], tile_px: int, grid: Grid, chunk_yx: tuple[int, int]
-) -> tuple[Tile, ...]:
-    """Cover an image with tiles; every pixel is written by exactly one of them.
-
-    Parameters
-    ----------
-    shape_yx
-        Rows and columns of the image, each at least 1.
-    tile_px
-        Largest side of a written box, unless a chunk is larger.
-    grid
-        How the network covers the image.
-    chunk_yx
-        Chunks of the output. Written boxes start at multiples of the chunk and hold at least one,
-        so that no chunk is written twice.
-
-    Returns
-    -------
-    tuple of Tile
-        Row by row; a single tile without margin where the image fits in one.
-
-    Raises
-    ------
-    ConfigError
-        Where the tile or the image is empty.
-
-    Examples
-    --------
-    >>> tiles = plan_tiles((100, 40), 64, Grid(stride=8, margin_px=16), (64, 64))
-    >>> [tile.write.shape for tile in tiles]
-    [(64, 40), (36, 40)]
-    """
-    if tile_px < 1:
-        raise ConfigError(f"tiles of {tile_px} px hold nothing; ask for 256 or more")
-    if min(shape_yx) < 1:
-        raise ConfigError(f"an image of {shape_yx[0]} x {shape_yx[1]} pixels is empty")
-    boxes = plan_boxes(Box.of(shape_yx), (tile_px, tile_px), chunk_yx)
-    return tuple(Tile.around(box, shape_yx, grid) for box in boxes)
 
 
 def plan_boxes(whole: Box, side_yx: tuple[int, int], chunk_yx: tuple[int, int]) -> tuple[Box, ...]:

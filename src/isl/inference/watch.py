@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import inspect
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -29,7 +28,6 @@ from isl.inference.watch_state import WatchState, only_watcher
 
 _MOST_OF_THE_TIME = 4.0  # a folder that is slow to list is listed more seldom
 
-_CAN_RESTART = "restart" in inspect.signature(predict_fovs).parameters
 _ASKED = (
     *("source", "statistics", "dtype", "stitching", "border", "orientations", "resample"),
     "ignore_voxel_size",
@@ -201,9 +199,7 @@ class _Watch:
         started = time.monotonic()
         try:
             # What was half predicted from other pixels must not become part of this output.
-            is_stale = self.state.begin(each, path)
-            more = {"restart": True} if is_stale and _CAN_RESTART else {}
-            settings = {**self.options, **more}
+            settings = {**self.options, "restart": self.state.begin(each, path)}
             predict_fovs(self.model, [each.fov], path, overwrite=replaces, **settings)
             self.state.ended(path)
         except (DataError, DamagedFileError, ChannelError) as error:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import product
 from pathlib import Path
 
 from isl.core.errors import ConfigError, DamagedFileError, DataError, IslError, MissingPlaneError
@@ -18,10 +17,10 @@ from isl.inference.watch_listing import (
 )
 from isl.io.collect import Candidate, with_unique_names
 from isl.io.fov import Fov
-from isl.io.omezarr import OmeZarrPixels
 from isl.io.open import find_candidates
 from isl.io.plane_files import PlaneFiles
-from isl.io.tiff import TiffPixels, files_of
+from isl.io.source_files import source_files
+from isl.io.tiff import TiffPixels
 from isl.io.tiff_pages import tiff_contents
 
 
@@ -227,7 +226,7 @@ class FieldFinder:
             source = self._choose_source(fov)
         except IslError as error:
             return _Opened(fov.name, fov, error=error)
-        files, absent = _source_files(fov, source), _absent_planes(fov, source)
+        files, absent = source_files(fov, source), _absent_planes(fov, source)
         return _Opened(fov.name, fov, source, files, absent=absent)
 
     def _field(
@@ -304,30 +303,3 @@ def _absent_planes(fov: Fov, source: str) -> int:
     else:
         series = []
     return sum(plane is None for each in series for plane in each.planes)
-
-
-def _source_files(fov: Fov, source: str) -> tuple[Path, ...]:
-    """Files that hold one channel when it is complete, and the metadata that they need."""
-    index, pixels = fov.channel_index(source), fov.pixels
-    if isinstance(pixels, PlaneFiles):
-        found = {ref.path for (channel, _, _), ref in pixels.planes.items() if channel == index}
-        return tuple(sorted(found))
-    if isinstance(pixels, TiffPixels):
-        return tuple(sorted(files_of(pixels.path)))
-    if isinstance(pixels, OmeZarrPixels):
-        return _zarr_files(pixels, index)
-    return (fov.path,)
-
-
-def _zarr_files(pixels: OmeZarrPixels, channel: int) -> tuple[Path, ...]:
-    """Metadata, and chunks or shards, of one channel of an OME-Zarr image."""
-    array = pixels.array
-    sides = array.shards or array.chunks
-    counts = [-(-length // side) for length, side in zip(array.shape, sides, strict=True)]
-    ranges = [
-        (channel // side,) if axis == "c" else range(count)
-        for axis, side, count in zip(pixels.axes, sides, counts, strict=True)
-    ]
-    chunks = [pixels.path / array.metadata.encode_chunk_key(at) for at in product(*ranges)]
-    heads = [pixels.path / name for name in ("zarr.json", ".zarray")]
-    return (*(head for head in heads if head.is_file()), *chunks)

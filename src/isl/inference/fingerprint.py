@@ -1,0 +1,84 @@
+"""What makes a run the same as an interrupted one."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import isl
+from isl.inference.jobs import Job
+from isl.inference.model import Model
+from isl.inference.predict_settings import PredictSettings
+from isl.inference.tasks import Task
+from isl.io.source_files import source_files
+
+
+def fingerprint(
+    model: Model, jobs: Iterable[Job], tasks: Sequence[Task], settings: PredictSettings
+) -> Mapping[str, str]:
+    """Summarise all that the pixels of an output depend on.
+
+    Parameters
+    ----------
+    model
+        Its weights, card and backend count.
+    jobs
+        Fields and sources; their files count by size and time of change.
+    tasks
+        How the work is cut.
+    settings
+        How to predict; memory and threads do not count, as they change no pixel.
+
+    Returns
+    -------
+    mapping
+        From what counts to a digest of it, so that a difference can be named.
+    """
+    how = (
+        settings.statistics,
+        settings.stitching,
+        settings.border,
+        settings.orientations,
+        settings.dtype,
+        settings.resample,
+        settings.ignore_voxel_size,
+    )
+    return {
+        "program": isl.__version__,
+        "model": _digest(_model_parts(model)),
+        "backend": model.choice.backend.name,
+        "settings": _digest([repr(how).encode()]),
+        "source": _digest(repr(_source(job)).encode() for job in jobs),
+        "tasks": _digest(task.key.encode() for task in tasks),
+    }
+
+
+def _model_parts(model: Model) -> Iterable[bytes]:
+    yield model.card.model_dump_json().encode()
+    for name, tensor in model.network.state_dict().items():
+        yield name.encode()
+        yield tensor.detach().cpu().contiguous().numpy().tobytes()
+
+
+def _source(job: Job) -> tuple[Any, ...]:
+    fov = job.fov
+    stamps = [_stamp(path) for path in source_files(fov, job.source)]
+    return (fov.name, job.source, fov.shape, tuple(fov.voxel_size), str(fov.path), stamps)
+
+
+def _stamp(path: Path) -> tuple[int, int]:
+    """Size and time of change; zeros for what is not on this disk, such as an array."""
+    try:
+        found = path.stat()
+    except (OSError, ValueError, AttributeError, NotImplementedError):
+        return 0, 0
+    return found.st_size, found.st_mtime_ns
+
+
+def _digest(parts: Iterable[bytes]) -> str:
+    digest = hashlib.sha256()
+    for part in parts:
+        digest.update(part)
+    return digest.hexdigest()[:16]

@@ -1,0 +1,120 @@
+"""What a run will do, before it does it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from isl.core.axes import Box
+from isl.inference.jobs import Job
+from isl.inference.memory import PROCESS_BYTES
+from isl.inference.runner import Runner
+from isl.inference.tasks import Task
+from isl.inference.tiles import plan_boxes
+from isl.models.density import DensityNetwork
+
+TASK_PX = 4096
+"""Largest side of what is predicted and written at once, and done again after an interruption."""
+
+_PYRAMID = 4 / 3
+_SAMPLE_PX = 512
+
+
+@dataclass(frozen=True)
+class RunPlan:
+    """Tasks of a run, and what they cost.
+
+    Attributes
+    ----------
+    runner
+        What will predict them.
+    tasks
+        In order.
+    itemsize
+        Bytes of a pixel of the output.
+    """
+
+    runner: Runner
+    tasks: tuple[Task, ...]
+    itemsize: int
+
+    @classmethod
+    def of(cls, runner: Runner, itemsize: int) -> RunPlan:
+        """Plan the tasks of all jobs of a runner, in the order of the jobs."""
+        tasks = (task for job in runner.jobs.values() for task in _tasks(runner, job))
+        return cls(runner, tuple(tasks), itemsize)
+
+    @cached_property
+    def parts(self) -> dict[Task, int]:
+        """In how many parts each task is predicted."""
+        engine = self.runner.engine
+        return {
+            task: sum(engine.count_parts(piece.tile) for piece in self.runner.pieces(task))
+            for task in self.tasks
+        }
+
+    @property
+    def pixels(self) -> int:
+        """Pixels written, targets not counted."""
+        return sum(task.write.size for task in self.tasks)
+
+    @property
+    def computed_pixels(self) -> int:
+        """Pixels that pass through the network; more, as tiles overlap."""
+        return sum(
+            piece.tile.shown.size for task in self.tasks for piece in self.runner.pieces(task)
+        )
+
+    @property
+    def source_bytes(self) -> int:
+        """Bytes of the source, as they are in memory."""
+        return sum(map(_source_bytes, self.runner.jobs.values()))
+
+    @property
+    def output_bytes(self) -> int:
+        """Most bytes that the output takes on the disk; compression makes them fewer."""
+        channels = len(self.runner.statistics) * len(self.runner.model.card.targets)
+        return int(self.pixels * channels * self.itemsize * _PYRAMID)
+
+    @property
+    def memory_bytes(self) -> int:
+        """Memory that the process is expected to take at most."""
+        network = self.runner.model.network
+        most = 0.0
+        for task in self._one_per_shape():
+            job = self.runner.jobs[task.field]
+            planes = job.fov.channel(job.source).planes
+            shown = max(piece.tile.shown.size for piece in self.runner.pieces(task))
+            pixels = min(shown, self.runner.sides(job).band_px)
+            most = max(most, pixels * network.bytes_per_pixel(planes))
+        return int(PROCESS_BYTES + most)
+
+    def _one_per_shape(self) -> Iterable[Task]:
+        return {task.write.shape: task for task in self.tasks}.values()
+
+    def measure_speed(self) -> float:
+        """Predict some noise; megapixels per second of the network alone."""
+        engine = self.runner.engine
+        job = next(iter(self.runner.jobs.values()))
+        planes = job.fov.channel(job.source).planes
+        side = _SAMPLE_PX if isinstance(engine.network, DensityNetwork) else _SAMPLE_PX // 4
+        noise = np.random.default_rng(0).standard_normal((planes, side, side), np.float32)
+        engine.predict(noise[:, : side // 4])
+        started = time.perf_counter()
+        engine.predict(noise)
+        return side * side / 1e6 / (time.perf_counter() - started)
+
+
+def _tasks(runner: Runner, job: Job) -> list[Task]:
+    block_yx = runner.block_yx[job.fov.name]
+    boxes = plan_boxes(Box.of((job.fov.size_y, job.fov.size_x)), (TASK_PX, TASK_PX), block_yx)
+    return [Task(job.fov.name, t, box) for t in range(job.fov.size_t) for box in boxes]
+
+
+def _source_bytes(job: Job) -> int:
+    fov, channel = job.fov, job.fov.channel(job.source)
+    return fov.size_t * channel.planes * fov.size_y * fov.size_x * channel.dtype.itemsize

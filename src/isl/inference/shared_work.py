@@ -1,0 +1,112 @@
+"""Tasks of a run, done by other processes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from isl.core.errors import IslError, OutputError
+from isl.inference.cluster import ClusterPool
+from isl.inference.memory import available_bytes
+from isl.inference.runner import Runner, TaskDone, TaskFailed, is_out_of_memory
+from isl.inference.tasks import Task
+from isl.io.output import FieldWriter, Output, WrittenFile
+
+Ended = tuple[TaskDone | TaskFailed, tuple[WrittenFile, ...]]
+
+
+@dataclass
+class TaskWork:
+    """What a worker process does; it is sent there once.
+
+    Attributes
+    ----------
+    runner
+        Predicts; its model runs on the same backend as in the process that leads.
+    writers
+        Of each field.
+    own_memory
+        Whether the process measures itself how much memory it may take.
+    """
+
+    runner: Runner
+    writers: Mapping[str, FieldWriter]
+    own_memory: bool
+
+    def __call__(self, task: Task) -> Ended:
+        """Predict and write one task; with smaller tiles where memory runs out."""
+        if self.own_memory:
+            self.runner = replace(self.runner, memory_bytes=available_bytes() // 2)
+            self.own_memory = False
+        while True:
+            try:
+                return self._done(task)
+            except Exception as error:
+                if not is_out_of_memory(error):
+                    raise
+                self.runner = self.runner.smaller()
+
+    def _done(self, task: Task) -> Ended:
+        files: list[WrittenFile] = []
+        (ended,) = self.runner.run(
+            [task],
+            self.writers.__getitem__,
+            lambda _, written: files.extend(written),
+            lambda _: None,
+        )
+        return ended, tuple(files)
+
+
+def share(
+    pool: ClusterPool, runner: Runner, tasks: Sequence[Task], output: Output, memory_given: bool
+) -> Iterator[Ended]:
+    """Have tasks done by the processes of a pool.
+
+    Parameters
+    ----------
+    pool
+        The processes; they see the output and the sources under the same paths.
+    runner
+        As for this process.
+    tasks
+        What is to be done.
+    output
+        Where it is written.
+    memory_given
+        Whether the user said how much memory each process may take.
+
+    Yields
+    ------
+    tuple
+        As tasks end, in any order, and the files that were written for them.
+    """
+    name = runner.model.choice.backend.name
+    sent = replace(runner, model=runner.model.on(name, None))
+    if pool.plans and not memory_given:
+        sent = replace(sent, memory_bytes=runner.memory_bytes // len(pool.plans))
+    fields = dict.fromkeys(task.field for task in tasks)
+    if not pool.plans:
+        pool.check_paths([str(path) for path in _shared_paths(runner, fields, output)])
+    work = TaskWork(
+        sent,
+        {field: output.field(field) for field in fields},
+        own_memory=not (pool.plans or memory_given),
+    )
+    failed: set[str] = set()
+    for task, found in pool.run(work, tasks):
+        if isinstance(found, OutputError):
+            raise found
+        ended, files = (TaskFailed(task, found), ()) if isinstance(found, IslError) else found
+        if isinstance(ended, TaskFailed):
+            if ended.task.field in failed:
+                continue
+            failed.add(ended.task.field)
+        yield ended, files
+
+
+def _shared_paths(runner: Runner, fields: Iterable[str], output: Output) -> Iterator[Path]:
+    """What every process has to see, one path for each place."""
+    found = {output.field(name).folder for name in fields}
+    found |= {runner.jobs[name].fov.path for name in fields}
+    yield from sorted(path for path in found if path.exists())
