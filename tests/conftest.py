@@ -1,6 +1,7 @@
 """Fixtures that many tests share."""
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,14 @@ settings.load_profile("default")
 
 SHARED_DATA = Path(__file__).parent.parent.parent / "shared" / "data"
 SHARED_REFERENCE = SHARED_DATA.parent / "reference" / "isl2018_checkpoint"
+
+
+@pytest.fixture(scope="session", autouse=True)
+def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """What is measured once for a machine is not kept beyond the tests."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("ISL_CACHE", str(tmp_path_factory.mktemp("cache")))
+        yield
 
 
 @pytest.fixture(scope="session")

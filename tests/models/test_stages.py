@@ -68,3 +68,7 @@ def test_medians_only_gives_the_medians_alone(network: DensityNetwork) -> None:
     median = network.distribution(source, positions).median
     torch.testing.assert_close(network.medians_only()(source, positions), median)
     assert network(source, positions).shape[1] == 6
+
+
+def test_stages_predict_as_their_network_does(network: DensityNetwork) -> None:
+    assert not any(part.training for stage in network.stages() for part in stage.module.modules())

@@ -86,7 +86,8 @@ class DensityNetwork(LabelingNetwork):
 
     def stages(self) -> tuple[Stage, ...]:
         """Cut all that comes after `depth` into stages; here they are a single one."""
-        return (Stage("body", Body(self), (SOURCE,), 1, self.margin_px, self.stride),)
+        body = Body(self).train(self.training)
+        return (Stage("body", body, (SOURCE,), 1, self.margin_px, self.stride),)
 
     def medians_only(self) -> Self:
         """Copy whose output is (B, C, Y, X), the medians alone; weights are shared otherwise."""

@@ -181,8 +181,10 @@ class Network(DensityNetwork):
                 Stage(f"up{level}", merge, inputs, pitches[level], reaches[level], coarser)
             )
         last = found.pop()
-        whole = With(last.module, self.head)
-        return (*found, replace(last, module=whole, pitch_px=1))
+        whole = replace(last, module=With(last.module, self.head), pitch_px=1)
+        for stage in (*found, whole):
+            stage.module.train(self.training)  # what holds the parts is new, and would be training
+        return (*found, whole)
 
     def bytes_per_pixel(self, planes: int) -> float:
         finest = _LIVE_ACTIVATIONS * self.config.widths[0] / self.config.stem_stride**2
