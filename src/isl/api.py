@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from isl.evaluation.evaluation import Evaluation
     from isl.evaluation.panel_folder import PanelFolder
     from isl.inference.model import Model
-    from isl.inference.predict import PredictSummary
+    from isl.inference.summary import PredictSummary
 
 logger = logging.getLogger(__name__)
 
@@ -248,10 +248,12 @@ def open_data(data: Data, *, pattern: str | None = None, on_bad: OnBad | None = 
     DataError
         Where a path does not exist, or nothing can be opened.
     """
+    from isl.io.remote_path import as_path
+
     items: list[str | Path | Fov] = [data] if isinstance(data, (str, Path, Fov)) else list(data)
     if not items:
         raise ConfigError("no images are given; name at least one file, folder or table")
-    paths = [Path(item).resolve() for item in items if not isinstance(item, Fov)]
+    paths = [as_path(item).resolve() for item in items if not isinstance(item, Fov)]
     if len(set(paths)) < len(paths):
         raise ConfigError(f"a path is given twice among {', '.join(map(str, items))}; give it once")
     for path in paths if len(paths) > 1 else ():

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import count, takewhile
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,8 @@ from isl.io.omezarr_metadata import (
     read_attributes,
 )
 from isl.io.provenance import written_field
+from isl.io.remote_path import as_path, is_address
+from isl.io.remote_zarr import prefetch_groups, prefetch_images
 
 _NOT_IMAGES = ("labels", "OME")
 
@@ -70,7 +73,7 @@ class OmeZarrPixels:
 
 def is_omezarr(path: str | Path) -> bool:
     """Whether a folder should be opened by `open_omezarr`: it is zarr, or ends in ``.zarr``."""
-    folder = Path(path)
+    folder = as_path(path)
     return folder.is_dir() and (
         folder.suffix.lower() == ".zarr" or any((folder / n).is_file() for n in METADATA_FILES)
     )
@@ -108,7 +111,7 @@ def open_omezarr(
     >>> [fov.name for fov in open_omezarr("plate.zarr")]    # doctest: +SKIP
     ['B/03/0', 'B/03/1']
     """
-    root = Path(path)
+    root = as_path(path)
     fields: list[Fov] = []
     try:
         candidates = list(_candidates(root))
@@ -151,7 +154,8 @@ def _candidates(root: Path) -> Iterator[_Candidate]:
     elif "multiscales" in attributes:
         yield _Candidate(_stem(root), root)
     else:
-        found = list(_group_candidates(root, ""))
+        listed = is_address(root) and "bioformats2raw.layout" in attributes
+        found = list(_listed_series(root) if listed else _group_candidates(root, ""))
         if not found:
             raise DataError(
                 f"{root} is zarr but holds no OME-Zarr image or plate (no 'multiscales' in its "
@@ -165,6 +169,7 @@ def _plate_candidates(root: Path, metadata: object) -> Iterator[_Candidate]:
 
     plate = parse_model(v05.PlateDef, metadata, root)
     plate_name = plate.name or _stem(root)
+    prefetch_groups(root, [well.path for well in plate.wells])
     for well in plate.wells:
         try:
             attributes = read_attributes(root / well.path)
@@ -172,9 +177,24 @@ def _plate_candidates(root: Path, metadata: object) -> Iterator[_Candidate]:
         except IslError as error:
             yield _Candidate(well.path, root / well.path, well.path, plate_name, error)
             continue
+        prefetch_images(root, [f"{well.path}/{image.path}" for image in images])
         for image in images:
             name = f"{well.path}/{image.path}"
             yield _Candidate(name, root / name, well.path, plate_name)
+
+
+def _listed_series(root: Path) -> Iterator[_Candidate]:
+    """Images that a collection lists, for addresses whose folders cannot be listed."""
+    try:
+        series = read_attributes(root / "OME").get("series")
+    except DamagedFileError:
+        series = None
+    if not isinstance(series, list):
+        numbers = takewhile(lambda n: is_omezarr(root / n), map(str, count()))
+        series = list(numbers)
+    prefetch_images(root, [str(place) for place in series])
+    for place in series:
+        yield _Candidate(str(place), root / str(place))
 
 
 def _group_candidates(folder: Path, prefix: str) -> Iterator[_Candidate]:

@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from isl.core.axes import VoxelSize
-from isl.core.errors import DamagedFileError, DataError
+from isl.core.errors import DamagedFileError, DataError, IslError
 
 AXIS_ORDER = "tczyx"
 METADATA_FILES = ("zarr.json", ".zattrs", ".zgroup", ".zarray")
@@ -176,6 +176,8 @@ def image_metadata(attributes: Mapping[str, Any], group: Path) -> ImageMetadata:
 def _read_json(path: Path) -> dict[str, Any]:
     try:
         value = json.loads(path.read_bytes())
+    except IslError:
+        raise
     except OSError as error:
         raise DamagedFileError(f"{path} cannot be read: {error.strerror}") from error
     except ValueError as error:

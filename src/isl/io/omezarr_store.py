@@ -1,4 +1,4 @@
-"""Access to zarr on disk that does not take a cut file for a whole or an absent one."""
+"""Access to zarr that does not take a cut file for a whole or an absent one."""
 
 from __future__ import annotations
 
@@ -11,13 +11,15 @@ from zarr.abc.store import RangeByteRequest
 from zarr.storage import LocalStore
 
 from isl.core.errors import DamagedFileError
+from isl.io.remote_path import is_address
+from isl.io.remote_store import RemoteStore
 
 _METADATA = ("zarr.json", ".zarray", ".zattrs")
 _BLOSC_HEADER = struct.Struct("<4B3I")  # version, codec version, flags, size of items; then sizes
 
 
-class CheckedStore(LocalStore):  # type: ignore[misc]
-    """Store that refuses files without content, or with less than they should have.
+class _Checks:
+    """What a store refuses: files without content, or with less than they should have.
 
     A full disk or a broken copy leaves such files. Zarr reads an empty shard as if it were
     absent, which would silently turn the image black, and Blosc decodes what lies in memory
@@ -31,14 +33,11 @@ class CheckedStore(LocalStore):  # type: ignore[misc]
 
     has_blosc_chunks = False
 
-    async def get(self, key: str, prototype: Any = None, byte_range: Any = None) -> Any:
-        """Read a file or a part of it; None where there is none."""
-        value = await super().get(key, prototype, byte_range)
+    def checked(self, name: str, key: str, value: Any, byte_range: Any) -> Any:
+        """The value that was read of the file called ``name``."""
         if value is not None and len(value) < self._expected(key, value, byte_range):
             state = "truncated" if len(value) else "empty"
-            raise DamagedFileError(
-                f"{self.root / key} is {state}; copy it again or leave this field out"
-            )
+            raise DamagedFileError(f"{name} is {state}; copy it again or leave this field out")
         return value
 
     def _expected(self, key: str, value: Any, byte_range: Any) -> int:
@@ -53,9 +52,31 @@ class CheckedStore(LocalStore):  # type: ignore[misc]
         return 1
 
 
+class CheckedStore(_Checks, LocalStore):  # type: ignore[misc]
+    """Local store that refuses what is cut."""
+
+    async def get(self, key: str, prototype: Any = None, byte_range: Any = None) -> Any:
+        """Read a file or a part of it; None where there is none."""
+        value = await super().get(key, prototype, byte_range)
+        return self.checked(str(self.root / key), key, value, byte_range)
+
+
+class CheckedRemoteStore(_Checks, RemoteStore):
+    """Store at an address that refuses what is cut."""
+
+    async def get(self, key: str, prototype: Any = None, byte_range: Any = None) -> Any:
+        """Read an object or a part of it; None where there is none."""
+        value = await super().get(key, prototype, byte_range)
+        return self.checked(f"{self.address}/{key}", key, value, byte_range)
+
+
 def open_checked_array(folder: Path) -> Any:
-    """Open a zarr array to be read, with `CheckedStore` below it."""
-    store = CheckedStore(folder, read_only=True)
+    """Open a zarr array to be read, with a store below it that refuses what is cut."""
+    store: Any = (
+        CheckedRemoteStore.at(str(folder), read_only=True)
+        if is_address(folder)
+        else CheckedStore(folder, read_only=True)
+    )
     array = zarr.open_array(store=store, mode="r")
     codecs = [type(codec).__name__ for codec in array.compressors]
     outermost = next((name for name in reversed(codecs) if name != "Crc32cCodec"), "")

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache, partial
 from pathlib import Path
 
 from isl.core.errors import ConfigError, DataError, IslError
 from isl.io.collect import Candidate, OnBad, open_candidates, with_unique_names
 from isl.io.fov import Fov
+from isl.io.remote import facts
+from isl.io.remote_file import local_copy
+from isl.io.remote_path import as_path, is_address
+from isl.io.remote_systems import is_http
 from isl.io.staging import RUN_MARKER
 
 _log = logging.getLogger(__name__)
@@ -34,7 +38,8 @@ def open_fovs(
     ----------
     path
         A folder of images (searched with its sub-folders), an OME-Zarr image or plate, a TIFF
-        file, a CSV or Parquet table of image files, or a file that bioio reads. Predictions of
+        file, a CSV or Parquet table of image files, or a file that bioio reads; or the address
+        (http, https, s3, gs) of one of these, of a folder only in s3 and gs. Predictions of
         this package that lie among other images, and folders of its training runs, are left out.
     pattern
         How the files of a folder are named, for example ``"{fov}_{channel}_z{z}.tif"``; guessed
@@ -60,9 +65,8 @@ def open_fovs(
     >>> [fov.name for fov in isl.open_fovs("wells")]                    # doctest: +SKIP
     ['A4', 'A5']
     """
-    path = Path(path)
-    if not path.exists():
-        raise DataError(f"{path}: there is no such file or folder; check the path")
+    path = as_path(path)
+    _refuse_absent(path)
     bad: list[tuple[str, IslError]] = []
     note: OnBad | None = None if on_bad is None else lambda *field: bad.append(field)
     fovs = with_unique_names(_open(path, pattern, note))
@@ -76,6 +80,21 @@ def open_fovs(
     if not fovs:
         raise DataError(f"{path}: nothing here can be read; readable are {_READABLE}")
     return fovs
+
+
+def _refuse_absent(path: Path) -> None:
+    """Raise where there is nothing, or what HTTP answers with is no file."""
+    if not is_address(path):
+        if not path.exists():
+            raise DataError(f"{path}: there is no such file or folder; check the path")
+        return
+    found = facts(str(path))
+    if found is None or found.is_page:
+        over_http = "; over HTTP no folder can be listed: name a .zarr, a file, or a table of files"
+        raise DataError(
+            f"{path}: there is no image, or no permission to see it; check the address"
+            f"{over_http if is_http(str(path)) else ''}"
+        )
 
 
 def _open(path: Path, pattern: str | None, on_bad: OnBad | None) -> list[Fov]:
@@ -102,7 +121,7 @@ def _open_file(path: Path) -> list[Fov]:
         raise DataError(f"{path}: not an image; readable are {_READABLE}")
     from isl.io.bioio_reader import open_with_bioio
 
-    return open_with_bioio(path)
+    return [replace(fov, path=path) for fov in open_with_bioio(local_copy(path))]
 
 
 def _open_tiff(path: Path) -> list[Fov]:

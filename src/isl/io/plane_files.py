@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import struct
 import threading
 from collections import OrderedDict
@@ -20,6 +19,7 @@ from numpy.typing import NDArray
 from isl.core.axes import Box, VoxelSize
 from isl.core.errors import DamagedFileError, DataError
 from isl.io.damage import naming_damage
+from isl.io.remote_file import local_copy
 from isl.io.tiff_metadata import voxel_size_of, z_axes
 from isl.io.tiff_pages import tiff_contents
 from isl.io.tiff_regions import MOST_THREADS, read_planes, usable_cores
@@ -130,7 +130,7 @@ def read_header(path: Path) -> ImageHeader:
 
 def _png_header(path: Path) -> ImageHeader:
     with naming_damage(path, "a PNG image"):
-        with open(path, "rb") as file:
+        with path.open("rb") as file:
             head = file.read(26)
         if len(head) < 26 or head[:8] != _PNG_SIGNATURE or head[12:16] != b"IHDR":
             raise DamagedFileError(
@@ -179,7 +179,7 @@ def _decode_png(path: Path) -> NDArray[Any]:
     import imagecodecs
 
     with naming_damage(path, "a PNG image"):
-        pixels: NDArray[Any] = imagecodecs.png_decode(path.read_bytes())
+        pixels: NDArray[Any] = imagecodecs.png_decode(local_copy(path).read_bytes())
     pixels.flags.writeable = False
     return pixels
 
@@ -215,7 +215,7 @@ class _DecodedPlanes:
 
     def _key(self, path: Path) -> tuple[Path, int, int]:
         with naming_damage(path, "a PNG image"):
-            stat = os.stat(path)
+            stat = path.stat()
         return path, stat.st_mtime_ns, stat.st_size
 
     def _hold(self, key: tuple[Path, int, int], pixels: NDArray[Any]) -> None:

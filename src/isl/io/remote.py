@@ -88,6 +88,12 @@ def forget(location: str | Path) -> None:
     _memory.forget(str(as_path(location)))
 
 
+def remembered(address: str) -> bytes | None:
+    """Content of a small file that was read a short while ago; None for others."""
+    known = _memory.get(address)
+    return None if known is None else known[1]
+
+
 def exists(location: str | Path) -> bool:
     """Whether there is a file, an object, or a folder that is not empty; never remembered.
 

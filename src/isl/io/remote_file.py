@@ -17,7 +17,7 @@ from isl.io.remote import facts, is_address, read_bytes
 from isl.io.remote_http import Facts
 
 CACHE_VARIABLE = "ISL_CACHE"
-"""Environment variable that names the folder for copies of files that are read as a whole."""
+"""Environment variable that names the folder of what may be forgotten."""
 
 _log = logging.getLogger(__name__)
 _BLOCK = 256 << 10
@@ -93,8 +93,8 @@ def local_copy(path: Path) -> Path:
     Parameters
     ----------
     path
-        An address is fetched once, into the folder that $ISL_CACHE names or the user's cache
-        folder; another time only where its size or tag has changed.
+        An address is fetched once, into ``remote`` in the folder that $ISL_CACHE names, or in
+        the user's cache folder; another time only where its size or tag has changed.
 
     Raises
     ------
@@ -119,12 +119,9 @@ def local_copy(path: Path) -> Path:
 
 def cache_folder() -> Path:
     """Folder of the copies."""
-    named = os.environ.get(CACHE_VARIABLE)
-    if named:
-        return Path(named)
     import pooch
 
-    return Path(pooch.os_cache("isl")) / "remote"
+    return Path(os.environ.get(CACHE_VARIABLE) or pooch.os_cache("isl")) / "remote"
 
 
 def _fetch(address: str, found: Facts, copy: Path) -> None:

@@ -16,6 +16,8 @@ from isl.io.collect import Candidate
 from isl.io.damage import naming_damage
 from isl.io.fov import Fov, Modality
 from isl.io.plane_fields import PlaneImage, build_field
+from isl.io.remote_file import local_copy
+from isl.io.remote_path import as_path, is_address
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -74,6 +76,7 @@ def _load(path: Path) -> pd.DataFrame:
     import pandas as pd
 
     with naming_damage(path, "a table"):
+        path = local_copy(path)
         if path.suffix.lower() == ".parquet":
             return pd.read_parquet(path).astype(object).where(_known, "")
         return pd.read_csv(path, dtype=str, keep_default_na=False, skipinitialspace=True)
@@ -156,7 +159,8 @@ def _check_doubles(rows: Sequence[_Row]) -> None:
 
 
 def _row(table: Path, where: str, cells: dict[str, str]) -> _Row:
-    file = table.parent / _required(where, cells, "path")
+    named = _required(where, cells, "path")
+    file = as_path(named) if is_address(named) else table.parent / named
     if not file.is_file():
         raise DataError(f"{where}: there is no file {file}; paths are relative to the table")
     lateral = _length(where, cells, "voxel_size")

@@ -6,7 +6,6 @@ in silence.
 
 from __future__ import annotations
 
-import os
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -45,8 +44,8 @@ def check_directories(path: Path) -> None:
     DamagedFileError
         Where a directory, or a value that one points to, lies beyond the end of the file.
     """
-    size = os.stat(path).st_size
-    with open(path, "rb") as file:
+    size = path.stat().st_size
+    with path.open("rb") as file:
         for end in _ends(file, _form(path, file.read(4))):
             if end > size:
                 raise DamagedFileError(

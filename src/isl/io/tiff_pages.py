@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
@@ -15,6 +14,7 @@ import tifffile
 
 from isl.core.errors import DamagedFileError, DataError
 from isl.io.damage import naming_damage
+from isl.io.remote_path import is_address
 from isl.io.tiff_directory import check_directories
 
 TIFF = "a TIFF file"
@@ -125,14 +125,14 @@ def tiff_contents(path: Path) -> TiffContents:
         Where it is absent, or holds colour images.
     """
     with naming_damage(path, TIFF):
-        stat = os.stat(path)
+        stat = path.stat()
         return _parse(path, stat.st_mtime_ns, stat.st_size)
 
 
 @lru_cache(maxsize=64)
 def _parse(path: Path, _mtime_ns: int, _size: int) -> TiffContents:
     check_directories(path)
-    with tifffile.TiffFile(path) as tif:
+    with tifffile.TiffFile(path.open("rb") if is_address(path) else path) as tif:
         series = tuple(_series(path, tif, s) for s in tif.series)
         if not series:
             raise DamagedFileError(
@@ -154,7 +154,7 @@ def _series(path: Path, tif: tifffile.TiffFile, series: tifffile.TiffPageSeries)
     if axes[-2:] != "YX":
         raise DataError(f"{path}: axes {axes} do not end in YX; save the image as T, C, Z, Y, X")
     contiguous = series.dataoffset
-    planes = () if contiguous is not None else tuple(_plane(p) for p in series.pages)
+    planes = () if contiguous is not None else tuple(_plane(path, p) for p in series.pages)
     found = TiffSeries(
         path=path,
         axes=axes[:-2],
@@ -174,10 +174,10 @@ def _series(path: Path, tif: tifffile.TiffFile, series: tifffile.TiffPageSeries)
     return found
 
 
-def _plane(page: Any) -> TiffPlane | None:
+def _plane(opened: Path, page: Any) -> TiffPlane | None:
     if page is None:
         return None
-    path = Path(page.parent.filehandle.path)
+    path = opened if is_address(opened) else Path(page.parent.filehandle.path)
     return TiffPlane(path, tuple(page.dataoffsets), tuple(page.databytecounts))
 
 

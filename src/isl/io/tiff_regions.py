@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from isl.core.axes import Box
 from isl.core.errors import DamagedFileError
 from isl.io.damage import naming_damage
+from isl.io.remote_path import is_address
 from isl.io.tiff_pages import TIFF, TiffPlane, TiffSeries
 
 MOST_THREADS = 8
@@ -49,7 +50,7 @@ def read_planes(series: TiffSeries, planes: Sequence[int], box: Box) -> NDArray[
         Where a segment cannot be decoded or a plane is not in the file.
     """
     if series.contiguous is not None:
-        wide = box.shape[1] * _NARROW >= series.size_x
+        wide = box.shape[1] * _NARROW >= series.size_x or is_address(series.path)
         return (_read_rows if wide else _read_mapped)(series, planes, box)
     out = np.zeros((len(planes), *box.shape), series.dtype)
     jobs = _Segments(series, planes, box, out)
@@ -74,7 +75,7 @@ def _read_rows(series: TiffSeries, planes: Sequence[int], box: Box) -> NDArray[A
     """Whole rows of contiguous pixels, several times as fast as mapped memory."""
     rows = np.empty((len(planes), box.shape[0], series.size_x), series.stored_dtype)
     row_bytes = series.size_x * rows.itemsize
-    with naming_damage(series.path, TIFF), open(series.path, "rb", buffering=0) as file:
+    with naming_damage(series.path, TIFF), series.path.open("rb", buffering=0) as file:
         for target, plane in zip(rows, planes, strict=True):
             first_row = plane * series.size_y + box.y0
             file.seek((series.contiguous or 0) + first_row * row_bytes)
@@ -126,7 +127,7 @@ class _Segments:
                 )
             by_path.setdefault(plane.path, []).append((position, plane))
         for path, planes in by_path.items():
-            with naming_damage(path, TIFF), open(path, "rb") as file:
+            with naming_damage(path, TIFF), path.open("rb") as file:
                 for position, plane in planes:
                     for index, region in self.regions:
                         file.seek(plane.offsets[index])
