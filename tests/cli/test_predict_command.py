@@ -19,7 +19,7 @@ from isl.core.axes import Box
 from isl.core.networks import Isl2018Config
 from isl.inference.model import Model
 from isl.inference.model_file import load_model, save_model
-from isl.inference.predict import PredictSummary
+from isl.inference.summary import PredictSummary
 from isl.io.open import open_fovs
 from isl.models.build import build_labeling_network
 

@@ -1,6 +1,5 @@
 import json
 from dataclasses import replace
-from functools import partial
 
 import numpy as np
 import pytest
@@ -19,7 +18,6 @@ from isl.core.errors import (
     VoxelSizeError,
 )
 from isl.inference.predict import predict_fovs
-from isl.inference.source_stack import StackReader
 
 CHUNK_PX = 512
 
@@ -51,7 +49,7 @@ def test_written_equals_predicted_from_the_array(model, stack, tmp_path):
 @pytest.fixture
 def nothing_kept(monkeypatch):
     """Sources whose pixels are read again after they were measured, as large ones are."""
-    monkeypatch.setattr("isl.inference.jobs.StackReader", partial(StackReader, keep_bytes=0))
+    monkeypatch.setattr("isl.inference.runner.HELD_SHARE", 0)
 
 
 @pytest.mark.usefixtures("nothing_kept")

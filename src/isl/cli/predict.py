@@ -13,9 +13,9 @@ from isl.cli.flags import Names, Output, Overwrite, Pattern, Source, Switch, spl
 from isl.core.config import Border, Stitching
 
 if TYPE_CHECKING:
-    from isl.inference.predict import PredictSummary
     from isl.inference.run_plan import RunPlan
     from isl.inference.single_pass import SinglePassDifference
+    from isl.inference.summary import PredictSummary
 
 _MUCH_WAITING = 0.2
 

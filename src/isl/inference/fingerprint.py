@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,13 +11,10 @@ import isl
 from isl.inference.jobs import Job
 from isl.inference.model import Model
 from isl.inference.predict_settings import PredictSettings
-from isl.inference.tasks import Task
 from isl.io.source_files import source_files
 
 
-def fingerprint(
-    model: Model, jobs: Iterable[Job], tasks: Sequence[Task], settings: PredictSettings
-) -> Mapping[str, str]:
+def fingerprint(model: Model, jobs: Iterable[Job], settings: PredictSettings) -> Mapping[str, str]:
     """Summarise all that the pixels of an output depend on.
 
     Parameters
@@ -26,8 +23,6 @@ def fingerprint(
         Its weights, card and backend count.
     jobs
         Fields and sources; their files count by size and time of change.
-    tasks
-        How the work is cut.
     settings
         How to predict; memory and threads do not count, as they change no pixel.
 
@@ -51,7 +46,6 @@ def fingerprint(
         "backend": model.choice.backend.name,
         "settings": _digest([repr(how).encode()]),
         "source": _digest(repr(_source(job)).encode() for job in jobs),
-        "tasks": _digest(task.key.encode() for task in tasks),
     }
 
 

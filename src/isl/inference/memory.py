@@ -21,15 +21,21 @@ _CGROUP_FILES = (
     ),
 )
 
-PROCESS_BYTES = 500_000_000
+PROCESS_BYTES = 450_000_000
 """What a process holds beside the tiles: libraries, weights, open files."""
 
 MOST_BAND_PX = 1 << 22
 """Larger bands would take more memory and be hardly faster."""
 
+HELD_SHARE = 1 / 8
+"""Share of the memory for sources that are held from being measured until they are used."""
+
+_WRITTEN_BYTES = 12  # of a pixel and image: one filled, one that waits, one being written
 _LEAST_BAND_PX = 1 << 14
 _MOST_STRIP_PX = 4096
+_STRIP_UNIT_PX = 64
 _TILE_UNIT_PX = 256
+_MARGINS_HIGH = 1.25
 
 
 def parse_bytes(text: str | float) -> int:
@@ -106,7 +112,9 @@ class Sides:
         return Sides(self.band_px // 2, (rows, columns))
 
 
-def sides_for(network: LabelingNetwork, planes: int, nbytes: int, in_bands: bool) -> Sides:
+def sides_for(
+    network: LabelingNetwork, planes: int, nbytes: int, in_bands: bool, channels: int = 1
+) -> Sides:
     """Choose tiles that a network can predict in some memory.
 
     Parameters
@@ -119,17 +127,19 @@ def sides_for(network: LabelingNetwork, planes: int, nbytes: int, in_bands: bool
         Memory for the whole process.
     in_bands
         Whether tiles are predicted in bands of rows, not at once.
+    channels
+        Images that are written.
 
     Raises
     ------
     ConfigError
         Where the memory is not enough for the smallest tile.
     """
-    for_pixels = nbytes - PROCESS_BYTES
-    most = int(for_pixels / network.bytes_per_pixel(planes))
+    per_pixel = network.bytes_per_pixel(planes) + _WRITTEN_BYTES * channels
+    most = int((nbytes * (1.0 - HELD_SHARE) - PROCESS_BYTES) / per_pixel)
     margin = 0 if any(network.lost_px) else 2 * network.margin_px
     if most < _LEAST_BAND_PX:
-        least = PROCESS_BYTES + _LEAST_BAND_PX * network.bytes_per_pixel(planes)
+        least = (PROCESS_BYTES + _LEAST_BAND_PX * per_pixel) / (1.0 - HELD_SHARE)
         raise ConfigError(
             f"{nbytes / 1e6:.0f} MB of memory are not enough to predict with this model; it needs "
             f"{least / 1e6:.0f} MB or more (--memory)"
@@ -137,8 +147,8 @@ def sides_for(network: LabelingNetwork, planes: int, nbytes: int, in_bands: bool
     if not in_bands:
         return Sides(most, (side := _tile_side(most, margin), side))
     band_px = min(most, MOST_BAND_PX)
-    # Of a strip this wide, half of the rows of a band are new.
-    strip = band_px // max(2 * margin, 1) - margin
+    # Wide strips overlap less with their neighbours, high bands with the band above.
+    strip = int(band_px / max(_MARGINS_HIGH * margin, 1)) - margin
     return Sides(band_px, (_MOST_STRIP_PX, _clipped(strip)))
 
 
@@ -148,4 +158,4 @@ def _tile_side(most_px: int, margin: int) -> int:
 
 def _clipped(strip: int) -> int:
     """A width that storage likes, where there are that many pixels."""
-    return min(max(strip // _TILE_UNIT_PX * _TILE_UNIT_PX, _TILE_UNIT_PX // 4), _MOST_STRIP_PX)
+    return min(max(strip // _STRIP_UNIT_PX * _STRIP_UNIT_PX, _STRIP_UNIT_PX), _MOST_STRIP_PX)

@@ -10,18 +10,16 @@ from functools import cached_property
 from typing import Any, cast
 
 import numpy as np
-import torch
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from isl.core.axes import Box
 from isl.core.config import Border, Stitching
-from isl.core.errors import ChannelError, ConfigError
+from isl.core.errors import ConfigError
 from isl.core.progress import Progress, ProgressCallback, silent
 from isl.inference.arrays import ARRAY, VoxelSizeLike
 from isl.inference.assembly import Assembly
 from isl.inference.backends.backend import Choice
-from isl.inference.backends.choose import choose_backend, make_backend
-from isl.inference.compiled import Compiled
+from isl.inference.build import build_engine, choose
 from isl.inference.engine import Engine, Found
 from isl.inference.folding import fold_batch_norm
 from isl.inference.jobs import Job, array_job, left_out_note
@@ -36,6 +34,7 @@ from isl.inference.model_card import (
 )
 from isl.inference.orientations import ALL
 from isl.inference.pieces import Piece, plan_pieces, within
+from isl.inference.prediction import Prediction
 from isl.inference.source_stack import SourceStack
 from isl.inference.statistics import (
     Statistic,
@@ -64,31 +63,6 @@ __all__ = [
 logger = logging.getLogger(__name__)
 
 _MEMORY_BYTES = 2_000_000_000
-
-
-@dataclass(frozen=True)
-class Prediction:
-    """Predicted images.
-
-    Attributes
-    ----------
-    image
-        (C, Y, X), float32, in the unit of the target images.
-    channel_names
-        ``"DAPI"`` for a median, ``"DAPI mean"``, ``"DAPI q0.05"`` for other statistics.
-    """
-
-    image: NDArray[np.float32]
-    channel_names: tuple[str, ...]
-
-    def __getitem__(self, name: str) -> NDArray[np.float32]:
-        """Image (Y, X) of one channel; raises ChannelError where there is none."""
-        if name not in self.channel_names:
-            raise ChannelError(
-                f"the prediction has no channel '{name}'; it has: {', '.join(self.channel_names)}"
-            )
-        image: NDArray[np.float32] = self.image[self.channel_names.index(name)]
-        return image
 
 
 @dataclass(frozen=True)
@@ -145,12 +119,7 @@ class Model:
     @cached_property
     def choice(self) -> Choice:
         """What runs the network, and why; measured where the backend is ``"auto"``."""
-        folded = self._folded
-        if not isinstance(folded, DensityNetwork):
-            return Choice(make_backend("torch"), "torch, as this network is cut into no stages")
-        if self.backend == "auto":
-            return choose_backend(folded.stages(), folded.depth.slots, self.threads)
-        return Choice(make_backend(self.backend, self.threads), f"{self.backend}, as asked for")
+        return choose(self._folded, self.backend, self.threads)
 
     @cached_property
     def _folded(self) -> LabelingNetwork:
@@ -158,17 +127,8 @@ class Model:
         return fold_batch_norm(self.network).cpu()
 
     def _engine(self, medians_only: bool) -> Engine:
-        network = self._folded
-        offset = torch.tensor([t.offset for t in self.card.targets]).float()[:, None, None]
-        scale = torch.tensor([t.scale for t in self.card.targets]).float()[:, None, None]
-        if isinstance(network, DensityNetwork):
-            seen = network.medians_only() if medians_only else network
-            compiled = Compiled.of(seen, self.choice.backend)
-            return Engine(seen, offset, scale, compiled, medians_only, self.orientations)
-        device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-        network = network.to(device)
-        network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        return Engine(network, offset, scale, orientations=self.orientations)
+        engine = build_engine(self._folded, self.card.targets, self.choice, medians_only)
+        return replace(engine, orientations=self.orientations)
 
     def tile_px(self, shape_yx: tuple[int, int], planes: int) -> int:
         """Side of a tile that keeps the memory of the network near two gigabytes.
@@ -185,7 +145,13 @@ class Model:
             return max(*shape_yx, self.network.stride)
         return sides.side_yx[0]
 
-    def sides(self, job: Job, nbytes: int = _MEMORY_BYTES, tile_px: int | None = None) -> Sides:
+    def sides(
+        self,
+        job: Job,
+        nbytes: int = _MEMORY_BYTES,
+        tile_px: int | None = None,
+        statistics: int = 1,
+    ) -> Sides:
         """Bands and tiles with which a job takes about so much memory, or tiles of a given side."""
         in_bands = (
             isinstance(self.network, DensityNetwork)
@@ -193,7 +159,8 @@ class Model:
             and job.resampling is None
         )
         fov = job.at_model
-        sides = sides_for(self.network, fov.channel(job.source).planes, nbytes, in_bands)
+        planes, channels = fov.channel(job.source).planes, statistics * len(self.card.targets)
+        sides = sides_for(self.network, planes, nbytes, in_bands, channels)
         if not in_bands and fov.size_y * fov.size_x <= sides.band_px:
             side = max(fov.size_y, fov.size_x, self.network.stride)
             sides = replace(sides, side_yx=(side, side))

@@ -10,6 +10,7 @@ from functools import cached_property
 import numpy as np
 
 from isl.core.axes import Box
+from isl.inference.engine import Engine
 from isl.inference.jobs import Job
 from isl.inference.memory import PROCESS_BYTES
 from isl.inference.runner import Runner
@@ -51,11 +52,20 @@ class RunPlan:
     @cached_property
     def parts(self) -> dict[Task, int]:
         """In how many parts each task is predicted."""
-        engine = self.runner.engine
-        return {
-            task: sum(engine.count_parts(piece.tile) for piece in self.runner.pieces(task))
-            for task in self.tasks
-        }
+        return {task: self.count_parts(task) for task in self.tasks}
+
+    def count_parts(self, task: Task) -> int:
+        """In how many parts a task is predicted."""
+        engine = self._engine
+        return sum(engine.count_parts(piece.tile) for piece in self.runner.pieces(task))
+
+    def shards(self, task: Task) -> tuple[Task, ...]:
+        """The shards of the output that a task writes, row by row."""
+        return self.runner.shards(task)
+
+    @cached_property
+    def _engine(self) -> Engine:
+        return self.runner.engine
 
     @property
     def pixels(self) -> int:
@@ -110,8 +120,12 @@ class RunPlan:
 
 
 def _tasks(runner: Runner, job: Job) -> list[Task]:
+    """Tasks of a field: as wide as a strip, so that each is one tile that flows through."""
     block_yx = runner.block_yx[job.fov.name]
-    boxes = plan_boxes(Box.of((job.fov.size_y, job.fov.size_x)), (TASK_PX, TASK_PX), block_yx)
+    columns = min(TASK_PX, runner.sides(job).side_yx[1])
+    rows = TASK_PX if columns >= block_yx[1] else block_yx[0]
+    whole = Box.of((job.fov.size_y, job.fov.size_x))
+    boxes = plan_boxes(whole, (rows, columns), block_yx)
     return [Task(job.fov.name, t, box) for t in range(job.fov.size_t) for box in boxes]
 
 

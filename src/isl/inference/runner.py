@@ -17,13 +17,14 @@ from isl.core.config import Border
 from isl.core.errors import ChannelError, DamagedFileError, DataError, IslError
 from isl.inference.engine import Engine, Failure, Found, Part, Request
 from isl.inference.jobs import Job, left_out_note
-from isl.inference.memory import Sides
+from isl.inference.memory import HELD_SHARE, Sides
 from isl.inference.model import Model
 from isl.inference.pieces import Piece
 from isl.inference.source_stack import SourceStack
 from isl.inference.statistics import Statistic, compute_statistics
 from isl.inference.task_image import TaskImage
 from isl.inference.tasks import Task
+from isl.inference.tiles import plan_boxes
 from isl.io.output import FieldWriter, WrittenFile
 
 BAD_FIELD = (DataError, DamagedFileError, ChannelError)
@@ -31,7 +32,7 @@ BAD_FIELD = (DataError, DamagedFileError, ChannelError)
 
 Commit = Callable[[Task, tuple[WrittenFile, ...]], None]
 
-_MOST_WAITING = 3  # blocks to be written, so that a slow disk holds the network up
+_MOST_WAITING = 1  # blocks to be written, so that a slow disk holds the network up
 _OUT_OF_MEMORY = ("not enough memory", "out of memory", "bad_alloc", "bad allocation", "allocate")
 
 
@@ -98,7 +99,7 @@ class Runner:
 
     def sides(self, job: Job) -> Sides:
         """Bands and tiles of a field."""
-        sides = self.model.sides(job, self.memory_bytes, self.tile_px)
+        sides = self.model.sides(job, self.memory_bytes, self.tile_px, len(self.statistics))
         for _ in range(self.halved):
             sides = sides.half(self.model.network.stride)
         return sides
@@ -112,6 +113,11 @@ class Runner:
         """What covers a task."""
         job = self.jobs[task.field]
         return self.model.plan(job, self.border, task.write, self.sides(job))
+
+    def shards(self, task: Task, box: Box | None = None) -> tuple[Task, ...]:
+        """The shards that a task writes, or those of a part of it."""
+        boxes = plan_boxes(box or task.write, (1, 1), self.block_yx[task.field])
+        return tuple(replace(task, write=shard) for shard in boxes)
 
     def image(self, task: Task, pieces: Sequence[Piece]) -> TaskImage:
         """What the parts of a task are put together in."""
@@ -140,7 +146,7 @@ class Runner:
         writer
             From the name of a field to its writer; called, as the writer is, in a third thread.
         commit
-            Called in that thread with a task whose last pixel has been written, and its files.
+            Called in that thread with each shard that has been written, and its files.
         advance
             Called with a task when a part of it has been predicted.
 
@@ -183,7 +189,6 @@ class _Going:
     images: dict[Task, TaskImage] = field(default_factory=dict)
     stacks: dict[tuple[str, int], SourceStack] = field(default_factory=dict)
     said: dict[Task, TaskDone] = field(default_factory=dict)
-    files: dict[Task, tuple[WrittenFile, ...]] = field(default_factory=dict)
     blank: list[Task] = field(default_factory=list)
     failed: set[str] = field(default_factory=set)
     writing: deque[tuple[TaskDone | None, Future[None]]] = field(default_factory=deque)
@@ -225,7 +230,9 @@ class _Going:
         """Source of a task; the last one is kept, as tasks of an image follow each other."""
         key, job = (task.field, task.t), self.runner.jobs[task.field]
         if key not in self.stacks:
-            stack = job.stack(self.runner.model.card, task.t, self.runner.memory_bytes // 16)
+            stack = job.stack(
+                self.runner.model.card, task.t, int(self.runner.memory_bytes * HELD_SHARE / 2)
+            )
             self.stacks = {key: stack}
         stack = self.stacks[key]
         left_out = left_out_note(job, stack) if stack.left_out else ""
@@ -239,20 +246,16 @@ class _Going:
 
     def _finish(self, task: Task, blocks: Iterable[tuple[Box, NDArray[np.float32]]]) -> None:
         for box, cyx in blocks:
-            self._submit(partial(self._write, task, box, cyx))
+            self.writing.append((None, self.pool.submit(self._write, task, box, cyx)))
         if self.images[task].complete:
             del self.images[task]
-            self._submit(partial(self._commit, task), self.said.pop(task, TaskDone(task)))
+            self.writing.append((self.said.pop(task, TaskDone(task)), self.pool.submit(_nothing)))
 
     def _write(self, task: Task, box: Box, cyx: NDArray[np.float32]) -> None:
-        written = self.writer(task.field).write(task.t, box, cyx)
-        self.files[task] = (*self.files.get(task, ()), *written)
-
-    def _commit(self, task: Task) -> None:
-        self.commit(task, self.files.pop(task))
-
-    def _submit(self, work: Callable[[], None], done: TaskDone | None = None) -> None:
-        self.writing.append((done, self.pool.submit(work)))
+        writer = self.writer(task.field)
+        for shard in self.runner.shards(task, box):
+            pixels = cyx[(..., *shard.write.relative_to(box).slices)]
+            self.commit(shard, writer.write(shard.t, shard.write, pixels))
 
     def _written(self, most_waiting: int) -> Iterator[TaskDone]:
         """Tasks that are written; waits until no more than some blocks wait."""
@@ -261,6 +264,10 @@ class _Going:
             written.result()
             if done is not None:
                 yield done
+
+
+def _nothing() -> None:
+    """Ends when all that was to be written before it is."""
 
 
 def is_out_of_memory(error: BaseException) -> bool:

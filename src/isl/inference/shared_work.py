@@ -13,7 +13,10 @@ from isl.inference.runner import Runner, TaskDone, TaskFailed, is_out_of_memory
 from isl.inference.tasks import Task
 from isl.io.output import FieldWriter, Output, WrittenFile
 
-Ended = tuple[TaskDone | TaskFailed, tuple[WrittenFile, ...]]
+Written = tuple[tuple[Task, tuple[WrittenFile, ...]], ...]
+"""Shards, and the files that hold them."""
+
+Ended = tuple[TaskDone | TaskFailed, Written]
 
 
 @dataclass
@@ -48,11 +51,11 @@ class TaskWork:
                 self.runner = self.runner.smaller()
 
     def _done(self, task: Task) -> Ended:
-        files: list[WrittenFile] = []
+        files: list[tuple[Task, tuple[WrittenFile, ...]]] = []
         (ended,) = self.runner.run(
             [task],
             self.writers.__getitem__,
-            lambda _, written: files.extend(written),
+            lambda shard, written: files.append((shard, written)),
             lambda _: None,
         )
         return ended, tuple(files)
@@ -79,7 +82,7 @@ def share(
     Yields
     ------
     tuple
-        As tasks end, in any order, and the files that were written for them.
+        As tasks end, in any order, and the shards that were written for them.
     """
     name = runner.model.choice.backend.name
     sent = replace(runner, model=runner.model.on(name, None))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from isl.core.axes import Box
@@ -11,8 +12,9 @@ from isl.core.axes import Box
 class Task:
     """A part of one image that is predicted and written at once.
 
-    Tasks are planned once for a run and depend on its settings alone, so that a run that was
-    interrupted, or is shared by several processes, computes the same numbers.
+    Its pixels do not depend on how an image is cut into tasks, so that a run that was interrupted,
+    or is shared by several processes, may cut it in another way. What a journal notes is one shard
+    of the output, a task too, as small as they get.
 
     Attributes
     ----------
@@ -39,3 +41,13 @@ class Task:
         """
         box = self.write
         return f"{self.field}@t{self.t}:{box.y0}-{box.y1},{box.x0}-{box.x1}"
+
+
+def around(boxes: Sequence[Box]) -> Box:
+    """The smallest box that holds others, of which there is at least one."""
+    return Box(
+        min(box.y0 for box in boxes),
+        max(box.y1 for box in boxes),
+        min(box.x0 for box in boxes),
+        max(box.x1 for box in boxes),
+    )

@@ -12,8 +12,9 @@ from typing import Any, Literal
 from isl.core.errors import ChannelError, DamagedFileError, DataError, IslError, OutputError
 from isl.inference.jobs import find_source, provenance
 from isl.inference.model import Model
-from isl.inference.predict import BadField, predict_fovs
+from isl.inference.predict import predict_fovs
 from isl.inference.statistics import parse_statistics
+from isl.inference.summary import BadField
 from isl.inference.watch_fields import FieldFinder, WatchedField
 from isl.inference.watch_listing import Listing, Steadiness, list_folder, stamps_of
 from isl.inference.watch_settings import (

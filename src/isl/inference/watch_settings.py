@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from isl.core.errors import ConfigError, IslError
-from isl.inference.predict import BadField
+from isl.inference.summary import BadField
 
 ENDINGS = {"zarr": ".zarr", "ome.tif": ".ome.tif"}
 """Ending of an output by its format."""

@@ -22,6 +22,7 @@ from isl.io.output_fields import (
 from isl.io.output_journal import Journal
 from isl.io.output_partial import PartialFolder, held_folder
 from isl.io.output_shards import FieldWriter, WrittenFile
+from isl.io.remote_path import RemotePath, as_path, is_address
 from isl.io.staging import explained, mark, move_in, refuse_existing, sync_disk, tidy
 
 __all__ = [
@@ -206,7 +207,8 @@ def resumable_output(
     path
         ``.zarr`` for OME-Zarr 0.5, as a plate where the fields have wells and a plate, an image
         where there is one field, else a group of images; ``.ome.tif``, ``.ome.tiff``, ``.tif`` or
-        ``.tiff`` for OME-TIFF, where several fields go to a folder of that name without ending.
+        ``.tiff`` for OME-TIFF, where several fields go to a folder of that name without ending;
+        or the address of a ``.zarr`` in an object store, to which it is sent once it is complete.
     fields
         All fields that will be written.
     dtype
@@ -243,7 +245,8 @@ def resumable_output(
     """
     number = output_dtype(dtype)
     check_fields(fields)
-    target = Path(os.path.realpath(output_path(path, len(fields))))
+    target = output_path(path, len(fields))
+    target = target if is_address(target) else Path(os.path.realpath(target))
     plan = {"layout": LAYOUT_VERSION, "dtype": dtype, "fields": [asdict(f) for f in fields]}
     wanted = as_json({**(fingerprint or {}), "output": plan})
     with _placed(target, overwrite) as folder:
@@ -264,6 +267,12 @@ def resumable_output(
 @contextmanager
 def _placed(target: Path, overwrite: bool) -> Iterator[PartialFolder]:
     """Folder for the unfinished output, whose product gets the final name at the end."""
+    if isinstance(target, RemotePath):
+        from isl.io.remote_output import sent_output
+
+        with sent_output(target, overwrite) as folder:
+            yield folder
+        return
     with explained(target, target.with_name(f".{target.name}.partial")):
         tidy(target)
         refuse_existing(target, overwrite)
@@ -336,11 +345,13 @@ def output_path(path: str | Path, fields: int) -> Path:
     ConfigError
         Where the ending is neither that of OME-Zarr nor of OME-TIFF.
     """
-    target = Path(path)
+    target = as_path(path)
     name = target.name.lower()
     nameless = name in (".zarr", ".ome.zarr", *TIFF_ENDINGS)
     if name.endswith(".zarr") and not nameless:
         return target
+    if is_address(target):
+        raise ConfigError(f"{target}: at an address only OME-Zarr is written; end it in .zarr")
     for ending in TIFF_ENDINGS:
         if name.endswith(ending) and not nameless:
             return target if fields == 1 else target.with_name(target.name[: -len(ending)])

@@ -37,6 +37,8 @@ __all__ = [
     "prefetch",
     "read_bytes",
     "read_text",
+    "refuse_read_only",
+    "remembered",
     "remove",
     "store_of",
     "traffic",
@@ -167,7 +169,7 @@ def remove(location: str | Path) -> None:
         with suppress(FileNotFoundError):
             shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
         return
-    _refuse_read_only(str(path))
+    refuse_read_only(str(path))
     with suppress(FileNotFoundError):
         _run(str(path), lambda system, place: system._rm(place, recursive=True))
     forget(path)
@@ -326,7 +328,7 @@ def store_of(location: str | Path, read_only: bool) -> Any:
     from isl.io.remote_store import RemoteStore
 
     if not read_only:
-        _refuse_read_only(str(path))
+        refuse_read_only(str(path))
     return RemoteStore.at(str(path), read_only=read_only)
 
 
@@ -336,12 +338,13 @@ async def _read_object(system: Any, place: str, start: int | None, end: int | No
 
 
 def _write(address: str, data: bytes, options: dict[str, str]) -> None:
-    _refuse_read_only(address)
+    refuse_read_only(address)
     _run(address, lambda system, place: system._pipe_file(place, data, **options))
     forget(address)
 
 
-def _refuse_read_only(address: str) -> None:
+def refuse_read_only(address: str) -> None:
+    """Raise `OutputError` where nothing can be written: over HTTP."""
     if is_http(address):
         raise OutputError(
             f"{address} cannot be written: addresses of HTTP are read-only; write to a local "
