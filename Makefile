@@ -26,6 +26,9 @@ format: $(VENV)/developing
 	$(BIN)/ruff format src tests benchmarks
 	$(BIN)/ruff check --fix src tests benchmarks
 
+bench: $(VENV)/developing
+	$(BIN)/python benchmarks/inference.py all --write docs/benchmarks.md
+
 $(VENV)/installed: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade "pip>=25.1"
