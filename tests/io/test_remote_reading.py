@@ -216,5 +216,5 @@ def test_api_takes_addresses_as_the_command_line_gives_them(far, tmp_path):
     write_image(tmp_path)
     [fov] = open_data(Path(f"{far.address}/image.zarr"))
     assert str(fov.path) == f"{far.address}/image.zarr"
-    with pytest.raises(DataError, match="b.zarr: there is no"):
+    with pytest.raises(DataError, match=r"b\.zarr: there is no"):
         open_data([f"{far.address}/image.zarr", f"{far.address}/b.zarr"])
