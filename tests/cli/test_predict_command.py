@@ -7,6 +7,7 @@ import subprocess
 import sys
 from contextlib import contextmanager
 from dataclasses import replace
+from pathlib import Path
 
 import imagecodecs
 import numpy as np
@@ -21,6 +22,7 @@ from isl.inference.model import Model
 from isl.inference.model_file import load_model, save_model
 from isl.inference.summary import PredictSummary
 from isl.io.open import open_fovs
+from isl.io.remote_retry import Traffic
 from isl.models.build import build_labeling_network
 
 
@@ -294,3 +296,20 @@ def test_bad_resources_are_refused(flags, words, model_path, scene_dir, tmp_path
     assert predict(model_path, scene_dir, tmp_path / "p.zarr", *flags) == 2
     assert words in capsys.readouterr().err
     assert not list(tmp_path.glob("*p.zarr*"))
+
+
+@pytest.mark.parametrize(
+    ("waited", "came", "words"),
+    [
+        (0.8, Traffic(120_000_000, 10.0, 0), "12.0 MB/s, the processor waited 80 % of the time"),
+        (0.8, Traffic(), "waited 80 % of the time for the images"),
+        (0.1, Traffic(120_000_000, 10.0, 0), ""),
+    ],
+)
+def test_waiting_for_images_is_said(waited, came, words):
+    summary = PredictSummary(
+        Path("p.zarr"), ("a",), (), (), 10**6, 60.0, waited=waited, traffic=came
+    )
+    said = closing_lines(summary, ("DAPI",))
+    assert words in said
+    assert bool(words) == ("waited" in said)

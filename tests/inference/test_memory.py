@@ -45,6 +45,12 @@ def test_a_container_has_what_its_limit_leaves(monkeypatch, tmp_path):
     assert available_bytes() > 2_000_000
 
 
+def test_a_gpu_has_a_memory_of_its_own(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (123_000, 456_000))
+    assert available_bytes(torch.device("cuda")) == 123_000
+    assert available_bytes(torch.device("cpu")) > 123_000
+
+
 @pytest.mark.parametrize("in_bands", [True, False])
 def test_less_memory_makes_smaller_tiles(in_bands):
     areas = []

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from isl.inference.summary import PredictSummary
 
 _MUCH_WAITING = 0.2
+_SHORT_S = 10.0
 
 Resample = Annotated[
     bool,
@@ -168,10 +169,17 @@ def resumed_lines(summary: PredictSummary) -> tuple[str, ...]:
     lines = []
     if summary.resumed:
         lines.append(f"went on with an interrupted run, of which {summary.resumed} parts were done")
-    if summary.waited > _MUCH_WAITING:
+    waited, came = summary.waited, summary.traffic
+    if waited > _MUCH_WAITING and came.bytes:
+        speed = came.bytes / 1e6 / max(came.seconds, 1e-9)
         lines.append(
-            f"the network waited {100 * summary.waited:.0f} % of the time for the images: reading "
-            "them is what takes long here"
+            f"bound by the network connection: {speed:.1f} MB/s, the processor waited "
+            f"{100 * waited:.0f} % of the time"
+        )
+    elif waited > _MUCH_WAITING and summary.seconds > _SHORT_S:
+        lines.append(
+            f"the network waited {100 * waited:.0f} % of the time for the images: reading them is "
+            "what takes long here"
         )
     return tuple(lines)
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
+import torch
 
 from isl.core.errors import ConfigError
 from isl.models.labeling import LabelingNetwork
@@ -68,8 +69,14 @@ def parse_bytes(text: str | float) -> int:
     return size
 
 
-def available_bytes() -> int:
-    """Memory that is free now, of the machine or of the container, whichever is less."""
+def available_bytes(device: torch.device | None = None) -> int:
+    """Memory that is free now: of the machine, of the container, or of a GPU, the least of them.
+
+    Parameters
+    ----------
+    device
+        Where the network runs; only that of an NVIDIA GPU has a memory that counts by itself.
+    """
     free = int(psutil.virtual_memory().available)
     for limit_file, used_file in _CGROUP_FILES:
         try:
@@ -77,6 +84,8 @@ def available_bytes() -> int:
             free = min(free, max(int(limit) - int(used), 0))
         except (OSError, ValueError):
             continue
+    if device is not None and device.type == "cuda":
+        free = min(free, int(torch.cuda.mem_get_info(device)[0]))
     return free
 
 

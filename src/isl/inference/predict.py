@@ -142,7 +142,8 @@ def _plan(
     model = model.on(settings.backend, settings.threads)
     jobs = _check_fields(model, fovs, settings, reports)
     given = settings.memory
-    memory = available_bytes() // 2 if given is None else parse_bytes(given)
+    device = model.choice.backend.device
+    memory = available_bytes(device) // 2 if given is None else parse_bytes(given)
     number = output_dtype(settings.dtype)
     runner = Runner(
         model,

@@ -40,7 +40,9 @@ class TaskWork:
     def __call__(self, task: Task) -> Ended:
         """Predict and write one task; with smaller tiles where memory runs out."""
         if self.own_memory:
-            self.runner = replace(self.runner, memory_bytes=available_bytes() // 2)
+            device = self.runner.model.choice.backend.device
+            memory_bytes = available_bytes(device) // 2
+            self.runner = replace(self.runner, memory_bytes=memory_bytes)
             self.own_memory = False
         while True:
             try:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from isl.core.axes import Box
 from isl.core.errors import DataError, IslError
 from isl.inference.single_pass import SinglePassDifference
+from isl.io.remote_retry import Traffic
 
 OnBad = Callable[[str, IslError], None]
 """Called with the name of a field that cannot be predicted, and the reason."""
@@ -53,6 +54,8 @@ class PredictSummary:
         Tasks that an interrupted run had done.
     waited
         Share of the time, from 0 to 1, that the network waited for what is read.
+    traffic
+        What came from addresses; nothing where all images are on this machine.
     """
 
     path: Path
@@ -66,6 +69,7 @@ class PredictSummary:
     backend: str = ""
     resumed: int = 0
     waited: float = 0.0
+    traffic: Traffic = field(default_factory=Traffic)
 
     @property
     def megapixels_per_second(self) -> float:

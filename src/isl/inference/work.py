@@ -19,6 +19,7 @@ from isl.inference.single_pass import SinglePassDifference, measure_single_pass
 from isl.inference.summary import PredictSummary, Reports
 from isl.inference.tasks import Task, around
 from isl.io.output import Output, WrittenFile
+from isl.io.remote_retry import Traffic, traffic
 from isl.models.isl2018.labeling import Isl2018Labeling
 
 logger = logging.getLogger(__name__)
@@ -41,10 +42,11 @@ class Work:
         self._total = self._parts_left.total()
         self._pixels = self._resumed = 0
         self._waited = 0.0
+        self._traffic = Traffic()
 
     def run(self, pool: ClusterPool | None, memory_given: bool) -> None:
         """Predict what is not done yet, with smaller tiles where memory runs out."""
-        started = time.perf_counter()
+        started, before = time.perf_counter(), traffic()
         self._take_up()
         while not self._predicted(pool, memory_given):
             self._runner = self._runner.smaller()
@@ -53,6 +55,7 @@ class Work:
         self._reports.require(set(self._runner.jobs) - self._failed)
         engine = self._runner.model.engine_for(self._runner.statistics)
         self._waited = engine.waits.seconds / max(time.perf_counter() - started, 1e-9)
+        self._traffic = traffic().since(before)
 
     def _take_up(self) -> None:
         """Count what an interrupted run had done."""
@@ -154,6 +157,7 @@ class Work:
             runner.model.choice.reason,
             self._resumed,
             self._waited,
+            self._traffic,
         )
 
 
