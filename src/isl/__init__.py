@@ -36,6 +36,7 @@ if TYPE_CHECKING:
         ModelFileError,
         OutputError,
         VoxelSizeError,
+        WorkerDiedError,
     )
     from isl.core.progress import Progress
     from isl.evaluation.report import write_report
@@ -68,6 +69,7 @@ _HOMES = {
         "ModelFileError",
         "OutputError",
         "VoxelSizeError",
+        "WorkerDiedError",
     ),
     "isl.core.progress": ("Progress",),
     "isl.evaluation.report": ("write_report",),
@@ -103,6 +105,7 @@ __all__ = [
     "TrainConfig",
     "VoxelSize",
     "VoxelSizeError",
+    "WorkerDiedError",
     "__version__",
     "evaluate",
     "fov_from_arrays",

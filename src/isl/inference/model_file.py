@@ -71,7 +71,8 @@ def load_model(path: str | Path) -> Model:
     Returns
     -------
     Model
-        Its network is in evaluation mode, on the processor, in float32.
+        Its network is in evaluation mode, on the processor, in float32; predictions run on the
+        fastest backend here (`Model.on`).
 
     Raises
     ------
@@ -87,7 +88,7 @@ def load_model(path: str | Path) -> Model:
     network = _build(path, card)
     _check_tensors(path, network.state_dict(), tensors)
     network.load_state_dict(tensors)
-    return Model(card, network.eval())
+    return Model(card, network.eval(), backend="auto")
 
 
 def read_card(path: str | Path) -> ModelCard:

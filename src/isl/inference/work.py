@@ -121,7 +121,8 @@ class Work:
             self._advance(ended.task.field, self._parts_left[ended.task.field])
         else:
             self._said.append(ended)
-            self._pixels += ended.task.write.size
+            predicted = self._runner.box(ended.task.field)
+            self._pixels += ended.task.write.intersect(predicted).size
 
     def _commit(self, shard: Task, written: tuple[WrittenFile, ...]) -> None:
         """Note that a shard is written, and finish its field where it is the last one."""
