@@ -99,9 +99,9 @@ def test_what_takes_longest_is_the_bottleneck(setup):
         output=setup.folder / "o.zarr",
         repeats=1,
     )
-    assert bottleneck(pieces | {"measuring the source": (1e6, 0)}) == "Reading"
-    assert bottleneck(pieces | {"network": (1e6, 0)}) == "The network"
-    assert bottleneck(pieces | {"writing": (1e6, 0)}) == "Writing"
+    assert bottleneck(pieces | {"measuring the source": (1e6, 0, 0)}) == "Reading"
+    assert bottleneck(pieces | {"network": (1e6, 0, 0)}) == "The network"
+    assert bottleneck(pieces | {"writing": (1e6, 0, 0)}) == "Writing"
 
 
 def test_a_straight_line_is_found():
