@@ -18,15 +18,17 @@ from isl.core.errors import ConfigError
 from isl.inference.ahead import Ahead
 from isl.inference.assembly import Assembly
 from isl.inference.compiled import Compiled
-from isl.inference.flow import Band
+from isl.inference.flow import Band, Rows
 from isl.inference.orientations import averaged
 from isl.inference.source_stack import SourceStack
-from isl.inference.tiles import Grid, Shown, Tile
+from isl.inference.tiles import Grid, Tile
 from isl.models.density import DensityNetwork
 from isl.models.distribution import PARAMETERS, Distribution, SplitLogistic
 from isl.models.isl2018.labeling import Isl2018Labeling
 from isl.models.labeling import LabelingNetwork, even_depths
 from isl.models.stages import SOURCE
+
+_ROWS_AT_ONCE = 256
 
 Found = Distribution | Tensor
 """What is known of each pixel of each target: its distribution, or (C, Y, X) medians where the
@@ -207,7 +209,7 @@ class Engine:
                 opened = _Opened(index, request.tile, stack.depths, self._bands(request.tile))
                 yield opened
                 for rows in (band.source for band in opened.bands if SOURCE in band.new):
-                    yield self._load(stack, request.tile.rows(*rows))
+                    yield self._load(stack, request.tile, rows)
             except Exception as error:
                 yield Failure(index, error)
 
@@ -226,9 +228,20 @@ class Engine:
         height = most - (extra[1] - extra[0])
         return self.compiled.bands(rows, wanted, max(height, self.network.stride))
 
-    def _load(self, stack: SourceStack, shown: Shown) -> Tensor:
-        zyx = stack.normalizer.apply(stack.read(shown.read))
-        return self._sampled(np.ascontiguousarray(shown.show(zyx)), stack.depths)
+    def _load(self, stack: SourceStack, tile: Tile, rows: Rows) -> Tensor:
+        """Rows of what the network is shown, normalised; read in pieces that caches can hold."""
+        whole = tile.rows(*rows).box
+        zyx: NDArray[np.float32] | None = None
+        for low in range(*rows, _ROWS_AT_ONCE):
+            shown = tile.rows(low, min(low + _ROWS_AT_ONCE, rows[1]))
+            piece = shown.show(stack.read(shown.read))
+            if zyx is None:
+                zyx = np.empty((len(piece), *whole.shape), np.float32)
+            at = low - rows[0]
+            stack.normalizer.apply(piece, out=zyx[:, at : at + piece.shape[1]])
+        if zyx is None:
+            raise IndexError(f"no rows: {rows}")
+        return self._sampled(zyx, stack.depths)
 
     def _sampled(self, zyx: NDArray[np.float32], depths: NDArray[np.float32] | None) -> Tensor:
         """Rows (1, planes, Y, X) as the stages take them; unchanged for other networks."""

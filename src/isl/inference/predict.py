@@ -139,7 +139,7 @@ def _plan(
     keep_sources(Path(output), fovs)
     keep_sources(output_path(output, len(fovs)), fovs)
     model = model.stitched(settings.stitching).oriented(settings.orientations)
-    model = model.on(settings.backend, settings.threads)
+    model = model.on(settings.backend or model.backend, settings.threads or model.threads)
     jobs = _check_fields(model, fovs, settings, reports)
     given = settings.memory
     device = model.choice.backend.device

@@ -36,10 +36,10 @@ class PredictSettings:
     ignore_voxel_size
         Take any voxel size for that of the model.
     backend
-        What runs the network, see `isl.inference.backends.choose`; ``"auto"`` measures once which
-        is fastest here.
+        What runs the network, see `isl.inference.model.Model.on`; by default what the model says,
+        which is ``"auto"`` for one that was loaded from a file.
     threads
-        Threads of the processor; all of them by default.
+        Threads of the processor; by default what the model says, else all of them.
     memory
         Memory that the process may take, ``"2GB"`` or a number of bytes; half of what is free by
         default.
@@ -54,6 +54,6 @@ class PredictSettings:
     dtype: str = "float32"
     resample: bool = True
     ignore_voxel_size: bool = False
-    backend: str = "auto"
+    backend: str | None = None
     threads: int | None = None
     memory: str | float | None = None

@@ -25,7 +25,7 @@ from isl.inference.statistics import Statistic, compute_statistics
 from isl.inference.task_image import TaskImage
 from isl.inference.tasks import Task
 from isl.inference.tiles import plan_boxes
-from isl.io.output import FieldWriter, WrittenFile
+from isl.io.output import FieldWriter, WrittenFile, prepare_to_write
 
 BAD_FIELD = (DataError, DamagedFileError, ChannelError)
 """Errors that concern one field and leave the others alone."""
@@ -196,6 +196,7 @@ class _Going:
     def through(self, tasks: Iterable[Task]) -> Iterator[TaskDone | TaskFailed]:
         """Predict all, and give out what has ended."""
         engine = self.runner.engine
+        self.writing.append((None, self.pool.submit(prepare_to_write)))
         for part in engine.stream(self._requests(tasks)):
             task, piece = self.requested[part.request]
             if isinstance(part, Failure):

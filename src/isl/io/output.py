@@ -32,6 +32,7 @@ __all__ = [
     "OutputField",
     "WrittenFile",
     "output_path",
+    "prepare_to_write",
     "resumable_output",
 ]
 
@@ -183,6 +184,12 @@ class Output:
                 f"{self.path} has no field '{name}'; it has: {', '.join(self._fields) or 'none'}"
             )
         return self._fields[name]
+
+
+def prepare_to_write() -> None:
+    """Import what writing needs, which takes a quarter of a second the first time."""
+    import yaozarrs.v05  # noqa: F401
+    import zarr.codecs  # noqa: F401
 
 
 @contextmanager
