@@ -7,11 +7,12 @@ import numpy as np
 import pytest
 from fsspec.core import url_to_fs
 from imagecodecs import png_encode
-from output_images import field, plate_field, write
+from output_images import blocks, field, image_of, plate_field, write, write_field, write_task
 
 from isl.core.errors import ConfigError, DataError, OutputError
 from isl.io import remote, remote_output
 from isl.io.open import open_fovs
+from isl.io.output import resumable_output
 from isl.io.remote_path import as_path
 
 ITEMS = [plate_field("B/03", 0), plate_field("B/04", 0)]
@@ -63,7 +64,7 @@ def test_output_is_that_of_the_local_disk(bucket, tmp_path):
         name = file.relative_to(tmp_path).as_posix()
         assert (bucket / name).read_bytes() == file.read_bytes()
     assert remote.names_in(bucket) == ["p.zarr"]
-    assert [p for p in (tmp_path / "cache").rglob("*") if p.is_file()] == []
+    assert list((tmp_path / "cache" / "outputs").iterdir()) == []
 
 
 def test_an_output_is_replaced_only_as_asked(bucket):
@@ -102,6 +103,28 @@ def test_sending_goes_on_after_a_failure(bucket, tmp_path, monkeypatch):
     assert len(first) > 4
     write(tmp_path / "p.zarr", ITEMS)
     same(pixels_of(tmp_path / "p.zarr"), pixels_of(bucket / "p.zarr"))
+    assert remote.names_in(bucket) == ["p.zarr"]
+
+
+def test_an_interrupted_run_goes_on(bucket, tmp_path):
+    item, image = ITEMS[0], image_of(ITEMS[0])
+    [(t, box)] = blocks(item, (512, 512))
+    options = {"fingerprint": {"model": "m"}}
+
+    def interrupted():
+        with resumable_output(bucket / "p.zarr", ITEMS, **options) as output:
+            write_task(output, item, image, t, box)
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
+    assert remote.names_in(bucket) == ["p.zarr.partial"]
+    with resumable_output(bucket / "p.zarr", ITEMS, **options) as output:
+        assert output.resumed == 1
+        write_field(output, ITEMS[0], image * np.nan)
+        write_field(output, ITEMS[1], image)
+    found = pixels_of(bucket / "p.zarr")
+    np.testing.assert_array_equal(found["B/03/0"][0][0], image[0, 0])
     assert remote.names_in(bucket) == ["p.zarr"]
 
 

@@ -4,6 +4,7 @@ import logging
 import socket
 from pathlib import Path
 
+import fsspec
 import numpy as np
 import pandas as pd
 import pytest
@@ -20,6 +21,7 @@ from isl.io import remote, remote_http, remote_retry
 from isl.io.download_state import DownloadError, UnreachableError
 from isl.io.open import open_fovs
 
+ONE_TRY = {"retries": {"total_max_attempts": 1}}
 BOX = Box(3, 300, 250, 610)
 
 
@@ -172,6 +174,18 @@ def test_no_server(tmp_path):
         port = unused.getsockname()[1]
     with pytest.raises(UnreachableError, match=f"127.0.0.1:{port}.*cannot be reached"):
         open_fovs(f"http://127.0.0.1:{port}/a.tif")
+
+
+def test_no_object_store(monkeypatch):
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        port = unused.getsockname()[1]
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "a")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "b")
+    config = {"endpoint_url": f"http://127.0.0.1:{port}", "config_kwargs": ONE_TRY}
+    monkeypatch.setitem(fsspec.config.conf, "s3", config)
+    with pytest.raises(UnreachableError, match=r"s3://bucket/a\.tif: .*cannot be reached"):
+        open_fovs("s3://bucket/a.tif")
 
 
 @pytest.mark.parametrize("place", ["nothing.tif", "folder", "folder/"])

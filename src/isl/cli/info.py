@@ -29,7 +29,8 @@ def info(
     Parameters
     ----------
     path
-        Image file, folder, plate, table of files, model file (.isl), or name of a model.
+        Image file, folder, plate, table of files, the address of one of these (http, s3, gs),
+        model file (.isl), or name of a model.
     """
     from isl.api import is_model_file
 
@@ -41,10 +42,11 @@ def info(
         show_card(load_model(path).card, path)
         return 0
     from isl.api import open_data
+    from isl.io.remote_path import as_path
 
     bad = BadFields()
     fovs = open_data(path, pattern=pattern, on_bad=bad)
-    show_fields(fovs, path)
+    show_fields(fovs, as_path(path))
     show_channels(fovs)
     show_roles(fovs, source, split_names(targets))
     return bad.report()

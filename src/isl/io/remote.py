@@ -50,7 +50,7 @@ ZARR_METADATA = ("zarr.json", ".zattrs", ".zgroup", ".zarray")
 
 _REMEMBERED_S = 60.0
 _AT_ONCE = 16
-_MOST_REMEMBERED = 100_000
+_MOST_REMEMBERED = 20_000
 _T = TypeVar("_T")
 
 

@@ -13,7 +13,7 @@ import json
 import logging
 import os
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -66,6 +66,8 @@ def sent_output(address: RemotePath, overwrite: bool) -> Iterator[PartialFolder]
         finally:
             if not folder.keep:
                 remove(marker)
+    with suppress(OSError):
+        spool.parent.rmdir()
 
 
 def _spool(address: RemotePath) -> Path:

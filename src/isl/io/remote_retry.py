@@ -22,12 +22,15 @@ _BUSY = frozenset({408, 429, 500, 502, 503, 504})
 _FORBIDDEN = frozenset({401, 403})
 # By name, because the packages they belong to are optional.
 _UNREACHABLE = frozenset({"ClientConnectorError", "EndpointConnectionError"})
-_BROKEN_OFF = _UNREACHABLE | {
-    "ClientConnectionError",
-    "ClientPayloadError",
-    "IncompleteReadError",
-    "ResponseStreamingError",
-}
+# What the client of S3 has tried again by itself is not among these.
+_BROKEN_OFF = frozenset(
+    {
+        "ClientConnectionError",
+        "ClientPayloadError",
+        "IncompleteReadError",
+        "ResponseStreamingError",
+    }
+)
 _PASSED_ON = (FileNotFoundError, IsADirectoryError, NotADirectoryError, FileExistsError)
 
 

@@ -73,6 +73,8 @@ def file_system(address: str, *, asynchronous: bool) -> tuple[Any, str]:
             f"{address}: no address that can be read ({error}); use http, https, s3, gs, or "
             "another protocol of fsspec"
         ) from error
+    if package == "s3fs":
+        system.retries = 1  # its client tries again by itself, and `persist` what that leaves
     return (system if system.async_impl else _wrapped(system, asynchronous)), str(path)
 
 
