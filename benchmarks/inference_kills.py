@@ -54,6 +54,8 @@ def kill_lines(setup: Setup) -> list[str]:
     counts = Counts()
     moments, killed = random.Random(0), 0
     while killed < kills:
+        if output.exists():  # killed after its last step
+            compare(output, expected, counts)
         if killed_after(command, output, moments.uniform(0.0, undisturbed_s), counts):
             killed += 1
             say(f"killed {killed} of {kills}")

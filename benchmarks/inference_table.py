@@ -106,13 +106,15 @@ def engine_rows(setup: Setup, size: int) -> list[Row | None]:
     """Rows of one size."""
     source = write_tiff(setup.folder / f"{size}.tif", size, PLANES)
     large = size > BARE_PX
-    runs = 1 if setup.quick else 3 if large else 5
+    runs = 1 if setup.quick or large else 3
     turns = 2 if setup.quick else 1 if large else 3
     backends = [name for name in available_backends() if not setup.quick or name in QUICK_BACKENDS]
+    if large:  # what takes minutes to compile is slower all the same
+        backends = [name for name in backends if name != "compile"]
     fast = [name for name in backends if name.startswith("cuda")] or ["onnxruntime"]
     wanted = [(setup.network, backend, runs) for backend in backends]
     if not setup.quick:
-        wanted += [(name, backend, 1 if large else runs) for name in OTHERS for backend in fast]
+        wanted += [(name, backend, runs) for name in OTHERS for backend in fast]
     return [engine_row(setup, source, *one, turns) for one in wanted]
 
 

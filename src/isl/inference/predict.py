@@ -29,6 +29,7 @@ from isl.io.fov import Fov
 from isl.io.output import output_path, resumable_output
 from isl.io.output_array import ArrayLayout
 from isl.io.output_fields import output_dtype
+from isl.io.remote_path import as_path
 
 
 def predict_fovs(
@@ -136,7 +137,7 @@ def _plan(
     statistics = parse_statistics(settings.statistics)
     if not fovs:
         raise DataError("there are no fields of view to predict")
-    keep_sources(Path(output), fovs)
+    keep_sources(as_path(output), fovs)
     keep_sources(output_path(output, len(fovs)), fovs)
     model = model.stitched(settings.stitching).oriented(settings.orientations)
     model = model.on(settings.backend or model.backend, settings.threads or model.threads)
