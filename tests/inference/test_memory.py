@@ -4,9 +4,10 @@ import pytest
 import torch
 
 from isl.core.errors import ConfigError
-from isl.core.networks import NetworkConfig
+from isl.core.networks import ConvNeXtConfig, NetworkConfig
 from isl.inference import memory
 from isl.inference.memory import MOST_BAND_PX, Sides, available_bytes, parse_bytes, sides_for
+from isl.models.build import build_labeling_network
 from isl.models.network import build_network
 
 NETWORK = build_network(NetworkConfig(), targets=3)
@@ -95,3 +96,12 @@ def test_torch_refusing_memory_is_recognised():
     assert is_out_of_memory(refused.value)
     assert is_out_of_memory(MemoryError())
     assert not is_out_of_memory(RuntimeError("sizes do not match"))
+
+
+def test_a_network_that_sees_very_far_is_given_tiles():
+    """Strips and bands would be all margin."""
+    far = build_labeling_network(ConvNeXtConfig(), ("a",))
+    sides = sides_for(far, 13, 10_000_000_000, in_bands=True)
+    rows, columns = sides.side_yx
+    assert rows == columns > far.margin_px
+    assert (columns + 2 * far.margin_px) ** 2 <= sides.band_px

@@ -153,12 +153,13 @@ def sides_for(
             f"{nbytes / 1e6:.0f} MB of memory are not enough to predict with this model; it needs "
             f"{least / 1e6:.0f} MB or more (--memory)"
         )
-    if not in_bands:
-        return Sides(most, (side := _tile_side(most, margin), side))
     band_px = min(most, MOST_BAND_PX)
     # Wide strips overlap less with their neighbours, high bands with the band above.
     strip = int(band_px / max(_MARGINS_HIGH * margin, 1)) - margin
-    return Sides(band_px, (_MOST_STRIP_PX, _clipped(strip)))
+    if in_bands and strip >= _STRIP_UNIT_PX:
+        return Sides(band_px, (_MOST_STRIP_PX, _clipped(strip)))
+    side = _tile_side(most, margin)
+    return Sides(max(most, (side + margin) ** 2), (side, side))
 
 
 def _tile_side(most_px: int, margin: int) -> int:
@@ -167,4 +168,4 @@ def _tile_side(most_px: int, margin: int) -> int:
 
 def _clipped(strip: int) -> int:
     """A width that storage likes, where there are that many pixels."""
-    return min(max(strip // _STRIP_UNIT_PX * _STRIP_UNIT_PX, _STRIP_UNIT_PX), _MOST_STRIP_PX)
+    return min(strip // _STRIP_UNIT_PX * _STRIP_UNIT_PX, _MOST_STRIP_PX)
