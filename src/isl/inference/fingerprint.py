@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 import isl
+from isl.inference.digest import digest_of
 from isl.inference.jobs import Job
 from isl.inference.model import Model
 from isl.inference.predict_settings import PredictSettings
@@ -42,18 +42,11 @@ def fingerprint(model: Model, jobs: Iterable[Job], settings: PredictSettings) ->
     )
     return {
         "program": isl.__version__,
-        "model": _digest(_model_parts(model)),
+        "model": model.digest,
         "backend": model.choice.backend.name,
-        "settings": _digest([repr(how).encode()]),
-        "source": _digest(repr(_source(job)).encode() for job in jobs),
+        "settings": digest_of([repr(how).encode()]),
+        "source": digest_of(repr(_source(job)).encode() for job in jobs),
     }
-
-
-def _model_parts(model: Model) -> Iterable[bytes]:
-    yield model.card.model_dump_json().encode()
-    for name, tensor in model.network.state_dict().items():
-        yield name.encode()
-        yield tensor.detach().cpu().contiguous().numpy().tobytes()
 
 
 def _source(job: Job) -> tuple[Any, ...]:
@@ -69,10 +62,3 @@ def _stamp(path: Path) -> tuple[int, int]:
     except (OSError, ValueError, AttributeError, NotImplementedError):
         return 0, 0
     return found.st_size, found.st_mtime_ns
-
-
-def _digest(parts: Iterable[bytes]) -> str:
-    digest = hashlib.sha256()
-    for part in parts:
-        digest.update(part)
-    return digest.hexdigest()[:16]

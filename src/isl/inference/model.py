@@ -20,6 +20,7 @@ from isl.inference.arrays import ARRAY, VoxelSizeLike
 from isl.inference.assembly import Assembly
 from isl.inference.backends.backend import Choice
 from isl.inference.build import build_engine, choose
+from isl.inference.digest import digest_of
 from isl.inference.engine import Engine, Found
 from isl.inference.folding import fold_batch_norm
 from isl.inference.jobs import Job, array_job, left_out_note
@@ -99,6 +100,13 @@ class Model:
     def __getstate__(self) -> dict[str, Any]:
         """What is sent to another process: nothing that was compiled in this one."""
         return {part.name: getattr(self, part.name) for part in fields(self)}
+
+    @cached_property
+    def digest(self) -> str:
+        """Digest of weights and card, by which an interrupted run knows its model."""
+        state = self.network.state_dict()
+        weights = (state[name].detach().cpu().contiguous().numpy() for name in sorted(state))
+        return digest_of([self.card.model_dump_json().encode(), *map(bytes, weights)])
 
     @cached_property
     def engine(self) -> Engine:

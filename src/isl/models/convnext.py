@@ -19,7 +19,7 @@ from isl.models.distribution import PARAMETERS
 from isl.models.network import round_up
 
 _BYTES = 4
-_LIVE_ACTIVATIONS = 12  # copies of the finest feature maps held at once
+_LIVE_ACTIVATIONS = 33  # copies of the finest feature maps held at once, measured
 _EXPANSION = 4
 _DECODER_BLOCKS = 2
 _KERNEL_PX = 7

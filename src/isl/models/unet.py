@@ -19,7 +19,7 @@ from isl.models.distribution import PARAMETERS
 from isl.models.network import round_up
 
 _BYTES = 4
-_LIVE_ACTIVATIONS = 6  # copies of the finest feature maps held at once
+_LIVE_ACTIVATIONS = 15  # copies of the finest feature maps held at once, measured
 
 
 class DoubleConvolution(nn.Sequential):
