@@ -273,9 +273,19 @@ def test_a_dry_run_says_what_would_be_done_and_does_nothing(
     output = tmp_path / "p.zarr"
     assert predict(model_path, scene_dir, output, "--dry-run", "--memory", "2GB") == 0
     said = capsys.readouterr().out
-    for words in ("fields", "tiles", "time: about", "memory: up to", "disk:", "of 2.0 GB"):
+    for words in ("1 field, ", "1 part and", "time: about", "memory: up to", "disk:", "of 2.0 GB"):
         assert words in said
     assert not output.exists()
+
+
+def test_a_dry_run_refuses_what_the_run_would(model_path, scene_dir, tmp_path, capsys):
+    output = tmp_path / "p.zarr"
+    assert predict(model_path, scene_dir, output, "--dry-run", "--cluster", "nowhere") == 2
+    assert "--cluster nowhere" in capsys.readouterr().err
+    assert predict(model_path, scene_dir, output) == 0
+    assert predict(model_path, scene_dir, output, "--dry-run") == 2
+    assert "exists already; pass --overwrite" in capsys.readouterr().err
+    assert predict(model_path, scene_dir, output, "--dry-run", "--overwrite") == 0
 
 
 def test_the_backend_is_named(model_path, scene_dir, tmp_path, capsys):
@@ -290,6 +300,7 @@ def test_the_backend_is_named(model_path, scene_dir, tmp_path, capsys):
         (["--memory", "much"], "2GB"),
         (["--memory", "1MB"], "not enough"),
         (["--cluster", "nowhere"], "--cluster nowhere"),
+        (["--cluster", "local:9999"], "ask for fewer processes"),
     ],
 )
 def test_bad_resources_are_refused(flags, words, model_path, scene_dir, tmp_path, capsys):

@@ -10,7 +10,9 @@ import tifffile
 from inference_scene import make_model
 from test_resume import tree
 
-from isl.inference.predict import predict_fovs
+from isl.core.errors import ConfigError
+from isl.inference.predict import plan_fovs, predict_fovs
+from isl.inference.shared_work import check_share, share
 from isl.io.open import open_fovs
 
 pytest.importorskip("distributed")
@@ -47,6 +49,33 @@ def test_processes_write_the_same_bytes(fovs, tmp_path):
     assert shared.fields == alone.fields
     assert bad == [fovs[1].name] * 2
     assert seen[-1].done == seen[-1].total == 3
+
+
+class OneProcess:
+    """A pool that remembers what it is asked for, and does nothing."""
+
+    plans = (None,)
+    work = None
+
+    def run(self, work, tasks):
+        self.work = work
+        return iter(())
+
+
+def test_processes_get_the_threads_and_no_more_memory_than_their_part(fovs, tmp_path):
+    runner = plan_fovs(make_model(), fovs, tmp_path / "p.zarr", threads=1, memory="999TB").runner
+    pool = OneProcess()
+    assert not list(share(pool, runner, [], None, memory_given=True))
+    assert pool.work.runner.model.threads == 1
+    assert pool.work.runner.memory_bytes < 999e12
+
+
+def test_more_processes_than_the_memory_is_enough_for_are_refused(fovs, tmp_path):
+    runner = plan_fovs(make_model(), fovs, tmp_path / "p.zarr", memory="2GB").runner
+    check_share(runner, "local:2", memory_given=True)
+    check_share(runner, "tcp://host:1", memory_given=False)
+    with pytest.raises(ConfigError, match=r"local:8: for each process 250 MB .* fewer processes"):
+        check_share(runner, "local:8", memory_given=False)
 
 
 def test_a_model_is_sent_without_what_was_compiled(fovs):

@@ -93,9 +93,10 @@ def predict(
         What runs the network: torch, compile, onnxruntime, openvino, cuda, cuda-bf16, cuda-fp16,
         mps; auto measures once which is fastest here.
     threads
-        Threads of the processor; all of them by default.
+        Threads of the processor, for each process with --cluster; all of them by default.
     memory
-        Memory to take at most, such as 2GB; half of what is free by default.
+        Memory to take at most, such as 2GB, for each process with --cluster; half of what is free
+        by default.
     cluster
         Share the work: local:4 for four processes on this machine, or the address or file of a Dask
         scheduler.
@@ -124,7 +125,10 @@ def predict(
         "memory": memory,
     }
     if dry_run:
-        say("\n".join(plan_lines(plan_fovs(loaded, fovs, output, on_bad=bad, **settings))))
+        plan = plan_fovs(
+            loaded, fovs, output, overwrite=overwrite, cluster=cluster, on_bad=bad, **settings
+        )
+        say("\n".join(plan_lines(plan)))
         return bad.exit_code
     with progress_bar() as progress:
         summary = predict_fovs(
@@ -191,8 +195,8 @@ def plan_lines(plan: RunPlan) -> tuple[str, ...]:
     seconds = plan.computed_pixels / 1e6 / speed
     again = 100.0 * (plan.computed_pixels / plan.pixels - 1.0)
     return (
-        f"{len(runner.jobs)} fields, {plan.pixels / 1e6:.1f} megapixels, in {len(plan.tasks)} "
-        f"parts and {sum(plan.parts.values())} tiles",
+        f"{_counted(len(runner.jobs), 'field')}, {plan.pixels / 1e6:.1f} megapixels, in "
+        f"{_counted(len(plan.tasks), 'part')} and {_counted(sum(plan.parts.values()), 'tile')}",
         f"run by {runner.model.choice.reason}",
         f"time: about {_duration(seconds)} at {speed:.2f} megapixels/s"
         + (f", {again:.0f} % of which where parts overlap" if again >= 1 else ""),
@@ -202,6 +206,10 @@ def plan_lines(plan: RunPlan) -> tuple[str, ...]:
         "written",
         "nothing was done, as this was a dry run",
     )
+
+
+def _counted(count: int, what: str) -> str:
+    return f"{count} {what}" if count == 1 else f"{count} {what}s"
 
 
 def _duration(seconds: float) -> str:

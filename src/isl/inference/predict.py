@@ -22,11 +22,12 @@ from isl.inference.model import Model
 from isl.inference.predict_settings import PredictSettings
 from isl.inference.run_plan import RunPlan
 from isl.inference.runner import BAD_FIELD, Runner
+from isl.inference.shared_work import check_share
 from isl.inference.statistics import parse_statistics
 from isl.inference.summary import OnBad, PredictSummary, Reports
 from isl.inference.work import Work
 from isl.io.fov import Fov
-from isl.io.output import output_path, resumable_output
+from isl.io.output import check_output, output_path, resumable_output
 from isl.io.output_array import ArrayLayout
 from isl.io.output_fields import output_dtype
 from isl.io.remote_path import as_path
@@ -84,7 +85,7 @@ def predict_fovs(
     start = time.perf_counter()
     wanted = PredictSettings(**settings)
     reports = Reports(on_bad if len(fovs) > 1 else None)
-    plan = _plan(model, fovs, output, wanted, reports)
+    plan = _plan(model, fovs, output, wanted, reports, overwrite, cluster)
     runner = plan.runner
     fields = [
         output_field(j.fov, model.card.targets, runner.statistics) for j in runner.jobs.values()
@@ -112,6 +113,8 @@ def plan_fovs(
     fovs: Sequence[Fov],
     output: str | Path,
     *,
+    overwrite: bool = False,
+    cluster: str | None = None,
     on_bad: OnBad | None = None,
     **settings: Any,
 ) -> RunPlan:
@@ -119,11 +122,12 @@ def plan_fovs(
 
     Parameters
     ----------
-    model, fovs, output, on_bad, **settings
+    model, fovs, output, overwrite, cluster, on_bad, **settings
         As for `predict_fovs`, which raises the same errors.
     """
     wanted = PredictSettings(**settings)
-    return _plan(model, fovs, output, wanted, Reports(on_bad if len(fovs) > 1 else None))
+    reports = Reports(on_bad if len(fovs) > 1 else None)
+    return _plan(model, fovs, output, wanted, reports, overwrite, cluster)
 
 
 def _plan(
@@ -132,6 +136,8 @@ def _plan(
     output: str | Path,
     settings: PredictSettings,
     reports: Reports,
+    overwrite: bool,
+    cluster: str | None,
 ) -> RunPlan:
     """Check everything that can be checked before a pixel is read, and plan the tasks."""
     statistics = parse_statistics(settings.statistics)
@@ -139,6 +145,7 @@ def _plan(
         raise DataError("there are no fields of view to predict")
     keep_sources(as_path(output), fovs)
     keep_sources(output_path(output, len(fovs)), fovs)
+    check_output(output, len(fovs), overwrite)
     model = model.stitched(settings.stitching).oriented(settings.orientations)
     model = model.on(settings.backend or model.backend, settings.threads or model.threads)
     jobs = _check_fields(model, fovs, settings, reports)
@@ -155,6 +162,8 @@ def _plan(
         settings.tile_px,
         memory,
     )
+    if cluster is not None:
+        check_share(runner, cluster, memory_given=given is not None)
     return RunPlan.of(runner, number.itemsize)
 
 

@@ -6,8 +6,11 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from isl.core.errors import IslError, OutputError
+import psutil
+
+from isl.core.errors import ConfigError, IslError, OutputError
 from isl.inference.cluster import ClusterPool
+from isl.inference.cluster_plan import LocalProcesses, parse_cluster
 from isl.inference.memory import available_bytes
 from isl.inference.runner import Runner, TaskDone, TaskFailed, is_out_of_memory
 from isl.inference.tasks import Task
@@ -86,10 +89,10 @@ def share(
     tuple
         As tasks end, in any order, and the shards that were written for them.
     """
-    name = runner.model.choice.backend.name
-    sent = replace(runner, model=runner.model.on(name, None))
-    if pool.plans and not memory_given:
-        sent = replace(sent, memory_bytes=runner.memory_bytes // len(pool.plans))
+    model = runner.model.on(runner.model.choice.backend.name, runner.model.threads)
+    sent = replace(runner, model=model)
+    if pool.plans:
+        sent = _one_of(len(pool.plans), sent, memory_given)
     fields = dict.fromkeys(task.field for task in tasks)
     if not pool.plans:
         pool.check_paths([str(path) for path in _shared_paths(runner, fields, output)])
@@ -108,6 +111,41 @@ def share(
                 continue
             failed.add(ended.task.field)
         yield ended, files
+
+
+def check_share(runner: Runner, cluster: str, memory_given: bool) -> None:
+    """Refuse what `open_pool` would, or more processes than the memory is enough for.
+
+    Parameters
+    ----------
+    runner, memory_given
+        As for `share`.
+    cluster
+        As for `isl.inference.cluster.open_pool`.
+
+    Raises
+    ------
+    ConfigError
+        Naming what to change.
+    """
+    where = parse_cluster(cluster)
+    if not isinstance(where, LocalProcesses) or where.count is None:
+        return
+    one = _one_of(where.count, runner, memory_given)
+    try:
+        for job in one.jobs.values():
+            one.sides(job)
+    except ConfigError as error:
+        raise ConfigError(
+            f"--cluster {cluster}: for each process {error}; ask for fewer processes"
+        ) from error
+
+
+def _one_of(processes: int, runner: Runner, memory_given: bool) -> Runner:
+    """A runner with the memory of one of several processes of this machine."""
+    wanted = runner.memory_bytes if memory_given else runner.memory_bytes // processes
+    most = psutil.virtual_memory().total // processes
+    return replace(runner, memory_bytes=min(wanted, most))
 
 
 def _shared_paths(runner: Runner, fields: Iterable[str], output: Output) -> Iterator[Path]:

@@ -31,6 +31,7 @@ __all__ = [
     "OutputChannel",
     "OutputField",
     "WrittenFile",
+    "check_output",
     "output_path",
     "prepare_to_write",
     "resumable_output",
@@ -342,6 +343,21 @@ def _require_complete(writer: FieldWriter) -> None:
                 f"field {writer.field} is not complete: a part of it was never written; drop the "
                 "field or write the rest"
             )
+
+
+def check_output(path: str | Path, fields: int, overwrite: bool) -> None:
+    """Refuse an output on this machine that exists, before anything is done for it.
+
+    Raises
+    ------
+    ConfigError
+        As `output_path` does.
+    OutputError
+        Where it exists and may not, or cannot, be replaced.
+    """
+    target = output_path(path, fields)
+    if not is_address(target):
+        refuse_existing(Path(os.path.realpath(target)), overwrite)
 
 
 def output_path(path: str | Path, fields: int) -> Path:
