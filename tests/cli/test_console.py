@@ -66,6 +66,14 @@ def test_sigterm_runs_the_finally_blocks():
     assert signal.getsignal(signal.SIGTERM) is before
 
 
+def test_whole_numbers_of_progress_are_not_rounded(capsys, monkeypatch):
+    monkeypatch.setattr(console, "QUIET_SECONDS", 0.0)
+    with console.progress_bar() as progress:
+        progress(Progress(12_345, 78_000, "tile"))
+        progress(Progress(1.23456, 20, "minute"))
+    assert capsys.readouterr().err == "12345/78000 tile\n1.235/20 minute\n"
+
+
 def test_bad_fields_are_reported_and_counted(capsys):
     bad = console.BadFields()
     assert (bad.exit_code, bad.summary()) == (0, "")

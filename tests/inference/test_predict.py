@@ -232,7 +232,13 @@ def test_existing_output_needs_overwrite(model, stack, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "options", [{"statistics": ("avg",)}, {"dtype": "complex"}, {"tile_px": 0}]
+    "options",
+    [
+        {"statistics": ("avg",)},
+        {"dtype": "complex"},
+        {"tile_px": 0},
+        {"dtype": "uint8", "statistics": ("median", "entropy")},
+    ],
 )
 def test_bad_setting_is_refused(model, stack, tmp_path, options):
     with pytest.raises(ConfigError):

@@ -245,8 +245,12 @@ class _QuietProgress:
 def _count(progress: Progress) -> str:
     if progress.total == 1:  # a share of a budget, not one thing to do
         return f"{progress.done:.0%}"
-    total = "" if progress.total is None else f"/{progress.total:.4g}"
-    return f"{progress.done:.4g}{total} {progress.unit}"
+    total = "" if progress.total is None else f"/{_number(progress.total)}"
+    return f"{_number(progress.done)}{total} {progress.unit}"
+
+
+def _number(value: float) -> str:
+    return f"{value:.0f}" if value == round(value) else f"{value:.4g}"
 
 
 def _figures(progress: Progress) -> str:

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from isl.core.errors import DataError
+from isl.core.errors import ConfigError, DataError
 from isl.core.progress import ProgressCallback, silent
 from isl.inference.cluster import open_pool
 from isl.inference.fingerprint import fingerprint
@@ -23,7 +23,7 @@ from isl.inference.predict_settings import PredictSettings
 from isl.inference.run_plan import RunPlan
 from isl.inference.runner import BAD_FIELD, Runner
 from isl.inference.shared_work import check_share
-from isl.inference.statistics import parse_statistics
+from isl.inference.statistics import Statistic, parse_statistics
 from isl.inference.summary import OnBad, PredictSummary, Reports
 from isl.inference.work import Work
 from isl.io.fov import Fov
@@ -141,6 +141,7 @@ def _plan(
 ) -> RunPlan:
     """Check everything that can be checked before a pixel is read, and plan the tasks."""
     statistics = parse_statistics(settings.statistics)
+    number = _number(settings.dtype, statistics)
     if not fovs:
         raise DataError("there are no fields of view to predict")
     keep_sources(as_path(output), fovs)
@@ -152,7 +153,6 @@ def _plan(
     given = settings.memory
     device = model.choice.backend.device
     memory = available_bytes(device) // 2 if given is None else parse_bytes(given)
-    number = output_dtype(settings.dtype)
     runner = Runner(
         model,
         statistics,
@@ -165,6 +165,18 @@ def _plan(
     if cluster is not None:
         check_share(runner, cluster, memory_given=given is not None)
     return RunPlan.of(runner, number.itemsize)
+
+
+def _number(dtype: str, statistics: Sequence[Statistic]) -> np.dtype[Any]:
+    """Type of the pixels; refuses whole numbers for what lies between 0 and 1."""
+    number = output_dtype(dtype)
+    shares = [statistic.name for statistic in statistics if statistic.is_share]
+    if number.kind != "f" and shares:
+        raise ConfigError(
+            f"{dtype} holds whole numbers, but {' and '.join(shares)} lie between 0 and 1 and would "
+            "be 0 or 1; write float32 (--dtype float32) or leave them out of --statistics"
+        )
+    return number
 
 
 def _block_yx(job: Job, model: Model, statistics: int, dtype: np.dtype[Any]) -> tuple[int, int]:

@@ -59,9 +59,14 @@ class Statistic:
         """
         return target if self.name == "median" else f"{target} {self.name}"
 
+    @property
+    def is_share(self) -> bool:
+        """Whether it lies between 0 and 1, so that whole numbers cannot hold it."""
+        return self.name in _OF_CLASSES
+
     def window(self, target: TargetCard) -> tuple[float, float]:
         """Display range of the channel, in the unit of the image where it has one."""
-        if self.name in _OF_CLASSES:
+        if self.is_share:
             return 0.0, 1.0
         if self.name == "std":
             return 0.0, 2.0 * target.scale
