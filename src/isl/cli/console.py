@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
-from isl.core.errors import IslError
+from isl.core.errors import IslError, OutputError
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -264,6 +264,8 @@ def _describe(error: BaseException) -> tuple[str, int]:
         return f"interrupted; {left}", INTERRUPTED
     if isinstance(error, Terminated):
         return f"terminated; {left}", TERMINATED
+    if isinstance(error, OutputError):
+        return "; ".join((str(error), *getattr(error, "__notes__", ()))), ERROR
     if isinstance(error, IslError):
         return str(error), ERROR
     if isinstance(error, OSError) and error.strerror:

@@ -31,7 +31,9 @@ MOST_BAND_PX = 1 << 22
 HELD_SHARE = 1 / 8
 """Share of the memory for sources that are held from being measured until they are used."""
 
-_WRITTEN_BYTES = 12  # of a pixel and image: one filled, one that waits, one being written
+WRITTEN_BYTES = 12
+"""Of a pixel and image that is written: one filled, one that waits, one being written."""
+
 _LEAST_BAND_PX = 1 << 14
 _MOST_STRIP_PX = 4096
 _STRIP_UNIT_PX = 64
@@ -144,7 +146,7 @@ def sides_for(
     ConfigError
         Where the memory is not enough for the smallest tile.
     """
-    per_pixel = network.bytes_per_pixel(planes) + _WRITTEN_BYTES * channels
+    per_pixel = network.bytes_per_pixel(planes) + WRITTEN_BYTES * channels
     most = int((nbytes * (1.0 - HELD_SHARE) - PROCESS_BYTES) / per_pixel)
     margin = 0 if any(network.lost_px) else 2 * network.margin_px
     if most < _LEAST_BAND_PX:

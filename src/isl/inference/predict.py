@@ -173,8 +173,8 @@ def _number(dtype: str, statistics: Sequence[Statistic]) -> np.dtype[Any]:
     shares = [statistic.name for statistic in statistics if statistic.is_share]
     if number.kind != "f" and shares:
         raise ConfigError(
-            f"{dtype} holds whole numbers, but {' and '.join(shares)} lie between 0 and 1 and would "
-            "be 0 or 1; write float32 (--dtype float32) or leave them out of --statistics"
+            f"{dtype} holds whole numbers, but {' and '.join(shares)} lie between 0 and 1 and "
+            "would be 0 or 1; write float32 (--dtype float32) or leave them out of --statistics"
         )
     return number
 

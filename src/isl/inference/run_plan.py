@@ -12,8 +12,9 @@ import numpy as np
 from isl.core.axes import Box
 from isl.inference.engine import Engine
 from isl.inference.jobs import Job
-from isl.inference.memory import PROCESS_BYTES
+from isl.inference.memory import HELD_SHARE, PROCESS_BYTES, WRITTEN_BYTES
 from isl.inference.runner import Runner
+from isl.inference.source_stack import KEEP_BYTES
 from isl.inference.tasks import Task
 from isl.inference.tiles import plan_boxes
 from isl.models.density import DensityNetwork
@@ -94,13 +95,16 @@ class RunPlan:
     def memory_bytes(self) -> int:
         """Memory that the process is expected to take at most."""
         network = self.runner.model.network
+        channels = len(self.runner.statistics)
         most = 0.0
         for task in self._one_per_shape():
             job = self.runner.jobs[task.field]
             planes = job.fov.channel(job.source).planes
             shown = max(piece.tile.shown.size for piece in self.runner.pieces(task))
             pixels = min(shown, self.runner.sides(job).band_px)
-            most = max(most, pixels * network.bytes_per_pixel(planes))
+            held = min(shown * planes * 4, KEEP_BYTES, self.runner.memory_bytes * HELD_SHARE)
+            per_pixel = network.bytes_per_pixel(planes) + WRITTEN_BYTES * channels
+            most = max(most, pixels * per_pixel + held)
         return int(PROCESS_BYTES + most)
 
     def _one_per_shape(self) -> Iterable[Task]:

@@ -15,6 +15,7 @@ from isl.inference.memory import available_bytes
 from isl.inference.runner import Runner, TaskDone, TaskFailed, is_out_of_memory
 from isl.inference.tasks import Task
 from isl.io.output import FieldWriter, Output, WrittenFile
+from isl.io.staging import explained
 
 Written = tuple[tuple[Task, tuple[WrittenFile, ...]], ...]
 """Shards, and the files that hold them."""
@@ -34,11 +35,14 @@ class TaskWork:
         Of each field.
     own_memory
         Whether the process measures itself how much memory it may take.
+    target
+        The output, for messages.
     """
 
     runner: Runner
     writers: Mapping[str, FieldWriter]
     own_memory: bool
+    target: Path
 
     def __call__(self, task: Task) -> Ended:
         """Predict and write one task; with smaller tiles where memory runs out."""
@@ -49,7 +53,8 @@ class TaskWork:
             self.own_memory = False
         while True:
             try:
-                return self._done(task)
+                with explained(self.target, self.writers[task.field].folder):
+                    return self._done(task)
             except Exception as error:
                 if not is_out_of_memory(error):
                     raise
@@ -100,6 +105,7 @@ def share(
         sent,
         {field: output.field(field) for field in fields},
         own_memory=not (pool.plans or memory_given),
+        target=output.path,
     )
     failed: set[str] = set()
     for task, found in pool.run(work, tasks):
