@@ -32,6 +32,13 @@ def test_errors_have_a_message_and_a_code_but_no_traceback(error, code, text, ca
     assert shown.out == ""
 
 
+def test_a_failed_output_says_what_is_kept(capsys):
+    error = OutputError("the disk is full")
+    error.add_note("what is done is kept")
+    console.report_error(error)
+    assert capsys.readouterr().err == "error: the disk is full; what is done is kept\n"
+
+
 def test_debug_shows_the_traceback(capsys):
     try:
         raise DataError("A4: no planes")

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import pickle
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -10,9 +13,9 @@ import tifffile
 from inference_scene import make_model
 from test_resume import tree
 
-from isl.core.errors import ConfigError
+from isl.core.errors import ConfigError, OutputError
 from isl.inference.predict import plan_fovs, predict_fovs
-from isl.inference.shared_work import check_share, share
+from isl.inference.shared_work import TaskWork, check_share, share
 from isl.io.open import open_fovs
 
 pytest.importorskip("distributed")
@@ -65,9 +68,24 @@ class OneProcess:
 def test_processes_get_the_threads_and_no_more_memory_than_their_part(fovs, tmp_path):
     runner = plan_fovs(make_model(), fovs, tmp_path / "p.zarr", threads=1, memory="999TB").runner
     pool = OneProcess()
-    assert not list(share(pool, runner, [], None, memory_given=True))
+    output = SimpleNamespace(path=tmp_path / "p.zarr")
+    assert not list(share(pool, runner, [], output, memory_given=True))
     assert pool.work.runner.model.threads == 1
     assert pool.work.runner.memory_bytes < 999e12
+
+
+def test_a_full_disk_ends_a_task_with_words(fovs, tmp_path):
+    class FullDisk:
+        folder = tmp_path / ".p.zarr.partial"
+
+        def write(self, t, box, pixels):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    plan = plan_fovs(make_model(), fovs, tmp_path / "p.zarr", memory="2GB")
+    writers = dict.fromkeys(plan.runner.jobs, FullDisk())
+    work = TaskWork(plan.runner, writers, own_memory=False, target=tmp_path / "p.zarr")
+    with pytest.raises(OutputError, match=r"p\.zarr cannot be written: the disk is full"):
+        work(plan.tasks[0])
 
 
 def test_more_processes_than_the_memory_is_enough_for_are_refused(fovs, tmp_path):
