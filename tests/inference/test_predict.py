@@ -237,6 +237,8 @@ def test_existing_output_needs_overwrite(model, stack, tmp_path):
         {"statistics": ("avg",)},
         {"dtype": "complex"},
         {"tile_px": 0},
+        {"threads": 0},
+        {"threads": 0, "backend": "auto"},
         {"dtype": "uint8", "statistics": ("median", "entropy")},
     ],
 )

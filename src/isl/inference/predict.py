@@ -148,7 +148,8 @@ def _plan(
     keep_sources(output_path(output, len(fovs)), fovs)
     check_output(output, len(fovs), overwrite)
     model = model.stitched(settings.stitching).oriented(settings.orientations)
-    model = model.on(settings.backend or model.backend, settings.threads or model.threads)
+    threads = model.threads if settings.threads is None else settings.threads
+    model = model.on(settings.backend or model.backend, threads)
     jobs = _check_fields(model, fovs, settings, reports)
     given = settings.memory
     device = model.choice.backend.device

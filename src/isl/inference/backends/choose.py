@@ -105,8 +105,7 @@ def make_backend(
     MissingExtraError
         Where its package is not installed.
     """
-    if threads is not None and threads < 1:
-        raise ConfigError(f"a backend needs at least 1 thread, not {threads}")
+    threads = _checked(threads)
     offer = _OFFERS.get(name)
     if offer is None:
         raise ConfigError(f"there is no backend {name!r}; available here: {_listed()}")
@@ -118,9 +117,7 @@ def make_backend(
         )
     if lacking := offer.lacks():
         raise ConfigError(f"the backend {name} cannot run here: {lacking}; available: {_listed()}")
-    return offer.make(
-        threads or default_threads(), None if device is None else torch.device(device)
-    )
+    return offer.make(threads, None if device is None else torch.device(device))
 
 
 def choose_backend(
@@ -138,9 +135,9 @@ def choose_backend(
     source_channels
         Planes that the first stages see.
     threads
-        As for `make_backend`.
+        As for `make_backend`, and refused as there.
     """
-    threads = threads or default_threads()
+    threads = _checked(threads)
     names = [name for name in _CANDIDATES if name in available_backends()]
     if len(names) == 1:
         return Choice(make_backend(names[0], threads), f"{names[0]}, the only one here")
@@ -171,6 +168,12 @@ def _choice(found: Measurement, threads: int) -> Choice:
         f"{others and '; '}{others}), measured on {found.day}"
     )
     return Choice(make_backend(name, threads), reason, speeds)
+
+
+def _checked(threads: int | None) -> int:
+    if threads is not None and threads < 1:
+        raise ConfigError(f"a backend needs at least 1 thread, not {threads}")
+    return threads or default_threads()
 
 
 def default_threads() -> int:
