@@ -11,7 +11,7 @@ from torch import Tensor
 from isl.inference.backends.backend import Backend, Run
 from isl.inference.flow import Band, Rows, flow, plan_bands
 from isl.models.density import DensityNetwork
-from isl.models.stages import SOURCE, Stage
+from isl.models.stages import Stage, stage_outputs
 
 
 @dataclass(frozen=True)
@@ -42,9 +42,7 @@ class Compiled:
 
     def image(self, source: Tensor) -> Tensor:
         """Run a whole image (1, planes, Y, X); see `isl.models.stages.run_stages`."""
-        found = {SOURCE: self._given(source)}
-        for stage in self.stages:
-            found[stage.name] = self.runs[stage.name](*(found[name] for name in stage.inputs))
+        found = stage_outputs(self.stages, self._given(source), self.runs)
         return found[self.stages[-1].name].float()
 
     def bands(self, height_px: int, wanted: Rows, band_px: int) -> tuple[Band, ...]:
@@ -77,10 +75,7 @@ def example_inputs(
     """
     side = 2 * network.stride
     noise = torch.Generator().manual_seed(0)
-    found = {SOURCE: torch.randn(1, network.depth.slots, side, side, generator=noise)}
-    examples = {}
+    source = torch.randn(1, network.depth.slots, side, side, generator=noise)
     with torch.inference_mode():
-        for stage in stages:
-            examples[stage.name] = tuple(found[name] for name in stage.inputs)
-            found[stage.name] = stage.module(*examples[stage.name])
-    return examples
+        found = stage_outputs(stages, source)
+    return {stage.name: tuple(found[name] for name in stage.inputs) for stage in stages}

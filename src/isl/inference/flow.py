@@ -8,19 +8,18 @@ stage, not the whole receptive field around each tile.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from isl.core.errors import ConfigError
+from isl.inference.backends.backend import Run
 from isl.models.stages import SOURCE, Stage
 
 Rows = tuple[int, int]
 """First row and the one after the last, in pixels of the image."""
-
-Run = Callable[..., Tensor]
 
 
 @dataclass(frozen=True)
@@ -128,8 +127,7 @@ def flow(
     tuple of Rows and Tensor
         What the last stage gives, (1, parameters, rows, X), for the rows of each band.
     """
-    kept = {name: _Kept(1) for name in (SOURCE,)}
-    kept |= {stage.name: _Kept(stage.pitch_px) for stage in stages}
+    kept = {SOURCE: _Kept(1)} | {stage.name: _Kept(stage.pitch_px) for stage in stages}
     for band in bands:
         if SOURCE in band.new:
             kept[SOURCE].append(band.source[0], next(source))

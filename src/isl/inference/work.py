@@ -59,13 +59,12 @@ class Work:
 
     def _take_up(self) -> None:
         """Count what an interrupted run had done."""
-        parts = dict(self._plan.parts)
         for task in self._plan.tasks:
             done = [shard for shard in self._plan.shards(task) if self._output.is_done(shard.key)]
             if done:
                 left = self._missing(task)
-                parts[task] = self._plan.count_parts(left) if left else 0
-                self._advance(task.field, self._plan.parts[task] - parts[task])
+                parts_left = self._plan.count_parts(left) if left else 0
+                self._advance(task.field, self._plan.parts[task] - parts_left)
             for shard in done:
                 self._resumed += 1
                 self._leave(shard.field)

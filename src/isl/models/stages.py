@@ -5,6 +5,7 @@ Inference compiles them one by one and keeps only the rows that are still needed
 that an image of any height passes in constant memory, and hardly a row is computed twice.
 """
 
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from torch import Tensor, nn
@@ -58,7 +59,25 @@ def run_stages(stages: tuple[Stage, ...], source: Tensor) -> Tensor:
     Tensor
         What the last stage gives.
     """
+    return stage_outputs(stages, source)[stages[-1].name]
+
+
+def stage_outputs(
+    stages: Sequence[Stage],
+    source: Tensor,
+    runs: Mapping[str, Callable[..., Tensor]] | None = None,
+) -> dict[str, Tensor]:
+    """What each stage gives for a whole image, by name, and the source.
+
+    Parameters
+    ----------
+    stages, source
+        As for `run_stages`.
+    runs
+        What is called in place of the module of each stage; the modules by default.
+    """
     found = {SOURCE: source}
     for stage in stages:
-        found[stage.name] = stage.module(*(found[name] for name in stage.inputs))
-    return found[stages[-1].name]
+        run = stage.module if runs is None else runs[stage.name]
+        found[stage.name] = run(*(found[name] for name in stage.inputs))
+    return found

@@ -12,7 +12,7 @@ from torch import Tensor
 from isl.inference.backends.backend import Backend
 from isl.inference.backends.eager import on_one_thread
 from isl.models.network import round_up
-from isl.models.stages import SOURCE, Stage, run_stages
+from isl.models.stages import Stage, run_stages, stage_outputs
 
 TOLERANCE = 1e-4
 """By how much a float32 backend may differ from eager torch, in the standard deviation of a target
@@ -51,7 +51,7 @@ def measure_backends(
     """
     with torch.inference_mode(), on_one_thread():
         source = _strip(stages, source_channels)
-        examples = _outputs(stages, source[..., : _COLUMNS[0]])
+        examples = stage_outputs(stages, source[..., : _COLUMNS[0]])
         expected = run_stages(tuple(stages), source)
         runs: dict[str, Callable[[], Tensor]] = {}
         for name, maker in make.items():
@@ -73,14 +73,6 @@ def _strip(stages: Sequence[Stage], channels: int) -> Tensor:
     return torch.randn(1, channels, rows, min(max(columns, least), most), generator=noise)
 
 
-def _outputs(stages: Sequence[Stage], source: Tensor) -> dict[str, Tensor]:
-    """What each stage gives, and the source."""
-    found = {SOURCE: source}
-    for stage in stages:
-        found[stage.name] = stage.module(*(found[name] for name in stage.inputs))
-    return found
-
-
 def _prepared(
     backend: Backend,
     stages: Sequence[Stage],
@@ -90,12 +82,10 @@ def _prepared(
 ) -> Callable[[], Tensor]:
     """Compile all stages; a function that runs the strip and brings the result back."""
     inputs = {stage.name: [examples[name] for name in stage.inputs] for stage in stages}
-    compiled = [(stage, backend.compile(stage, inputs[stage.name])) for stage in stages]
+    steps = {stage.name: backend.compile(stage, inputs[stage.name]) for stage in stages}
 
     def run() -> Tensor:
-        found = {SOURCE: source.to(backend.device, backend.dtype)}
-        for stage, step in compiled:
-            found[stage.name] = step(*(found[name] for name in stage.inputs))
+        found = stage_outputs(stages, source.to(backend.device, backend.dtype), steps)
         return found[stages[-1].name].float().cpu()
 
     check_agreement(run(), expected, backend.dtype)
