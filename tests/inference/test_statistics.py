@@ -46,6 +46,12 @@ def test_double_or_no_statistic_is_refused():
         parse_statistics([])
 
 
+@pytest.mark.parametrize(("one", "other"), [("q0.05", "q.05"), ("q0.5", "q0.50")])
+def test_a_quantile_in_two_spellings_is_a_double(one, other):
+    with pytest.raises(ConfigError, match=f"{one} and {other} are the same quantile"):
+        parse_statistics(["median", one, other])
+
+
 def test_window_of_a_deviation_starts_at_zero():
     median, std = parse_statistics(["median", "std"])
     target = TargetCard(name="DAPI", offset=100, scale=10, window=(80, 300))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from math import nan
 
 import torch
 from torch import Tensor
@@ -98,7 +99,8 @@ def parse_statistics(names: Sequence[str]) -> tuple[Statistic, ...]:
     Raises
     ------
     ConfigError
-        Where a name is unknown or comes twice, a quantile is not between 0 and 1, or there is none.
+        Where a name is unknown, one name or quantile comes twice, a quantile is not between 0 and
+        1, or there is none.
     """
     if isinstance(names, str):
         names = (names,)
@@ -106,14 +108,30 @@ def parse_statistics(names: Sequence[str]) -> tuple[Statistic, ...]:
         raise ConfigError("no statistic was asked for; name at least one, for example 'median'")
     if len(set(names)) < len(names):
         raise ConfigError(f"a statistic comes twice in: {', '.join(names)}; name each once")
-    return tuple(_parse(name) for name in names)
+    found = tuple(_parse(name) for name in names)
+    _refuse_equal_quantiles(names)
+    return found
+
+
+def _refuse_equal_quantiles(names: Sequence[str]) -> None:
+    """Raise where a quantile is written in two ways; the names are known to be good."""
+    first: dict[float, str] = {}
+    for name in names:
+        if name not in _NAMED and (other := first.setdefault(_share_below(name), name)) != name:
+            raise ConfigError(f"{other} and {name} are the same quantile; name it once")
+
+
+def _share_below(name: str) -> float:
+    """Share of the distribution below a quantile; NaN where the name is of none."""
+    match = _QUANTILE.fullmatch(name)
+    return nan if match is None else float(match[1])
 
 
 def _parse(name: str) -> Statistic:
     if name in _NAMED:
         return Statistic(name, _NAMED[name])
-    match = _QUANTILE.fullmatch(name)
-    if match is None or not 0.0 < (p := float(match[1])) < 1.0:
+    p = _share_below(name)
+    if not 0.0 < p < 1.0:
         raise ConfigError(
             f"there is no statistic '{name}'; there are {', '.join(_NAMED)}, and quantiles "
             "between 0 and 1 written as q0.05"
