@@ -89,3 +89,10 @@ class Remembers(Square):
 
     def close(self):
         (self.folder / f"closed-{os.getpid()}").write_text(str(len(self.calls)))
+
+
+class Blocks(Square):
+    """Says whether this process blocks Ctrl-C."""
+
+    def __call__(self, number):
+        return signal.SIGINT in signal.pthread_sigmask(signal.SIG_BLOCK, ())

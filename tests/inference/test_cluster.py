@@ -9,6 +9,7 @@ import psutil
 import pytest
 from cluster_work import (
     BadImage,
+    Blocks,
     Bug,
     DiesAlways,
     DiesOnce,
@@ -63,6 +64,11 @@ def test_threads_of_the_machine_are_divided(pool, tmp_path):
     cores = len(os.sched_getaffinity(0))
     assert threads == {str(max(1, cores // 2))}
     assert pool.workers == len(pool.plans) == 2
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals cannot be blocked there")
+def test_processes_never_hear_an_interruption(pool, tmp_path):
+    assert all(blocked for _, blocked in pool.run(Blocks(tmp_path), [0, 1, 2]))
 
 
 def test_error_of_a_task_is_its_value(pool, tmp_path):

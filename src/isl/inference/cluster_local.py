@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import signal
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from multiprocessing import resource_tracker
 from typing import Any
 
 import dask
@@ -77,12 +80,31 @@ def _start(plans: Sequence[WorkerPlan]) -> Iterator[SpecCluster]:
         "cls": Scheduler,
         "options": {"host": HOST, "port": 0, "dashboard": False, "dashboard_address": ":0"},
     }
-    workers = {i: {"cls": Nanny, "options": _options(plan)} for i, plan in enumerate(plans)}
-    cluster = SpecCluster(workers, scheduler, silence_logs=logging.CRITICAL, name="isl")
-    try:
-        yield cluster
-    finally:
-        cluster.close()
+    workers = {i: {"cls": _Nanny, "options": _options(plan)} for i, plan in enumerate(plans)}
+    with ThreadPoolExecutor(1, "isl-cluster") as pool:
+        # In another thread, as half a cluster could not be closed: its processes and semaphores
+        # would stay when Ctrl-C comes while they start.
+        made = pool.submit(
+            SpecCluster, workers, scheduler, silence_logs=logging.CRITICAL, name="isl"
+        )
+        try:
+            yield made.result()
+        finally:
+            made.result().close()
+
+
+class _Nanny(Nanny):  # type: ignore[misc]
+    """Starts processes that never hear Ctrl-C, not even before they can ignore it."""
+
+    async def start_unsafe(self) -> Nanny:
+        """Block the signal in this thread, which is that of the event loop, and start.
+
+        What a thread blocks is blocked in the threads and processes that it starts.
+        """
+        if hasattr(signal, "pthread_sigmask"):
+            resource_tracker.ensure_running()  # which would lift the block where it starts
+            signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+        return await super().start_unsafe()
 
 
 def _options(plan: WorkerPlan) -> dict[str, Any]:
