@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import pickle
+from contextlib import nullcontext
 from types import SimpleNamespace
 
 import numpy as np
@@ -17,8 +18,9 @@ from isl.core.errors import ConfigError, OutputError
 from isl.inference.predict import plan_fovs, predict_fovs
 from isl.inference.shared_work import TaskWork, check_share, share
 from isl.io.open import open_fovs
+from isl.io.remote_retry import Traffic
 
-pytest.importorskip("distributed")
+distributed = pytest.importorskip("distributed")
 
 
 @pytest.fixture
@@ -52,6 +54,27 @@ def test_processes_write_the_same_bytes(fovs, tmp_path):
     assert shared.fields == alone.fields
     assert bad == [fovs[1].name] * 2
     assert seen[-1].done == seen[-1].total == 3
+
+
+class Here:
+    """A pool whose work is done by this process, on a copy as if it were another one."""
+
+    plans = (None,)
+
+    def run(self, work, tasks):
+        again = pickle.loads(distributed.protocol.pickle.dumps(work))
+        for task in tasks:
+            yield task, again(task)
+
+
+def test_what_came_to_other_processes_is_counted(fovs, tmp_path, monkeypatch):
+    came = (Traffic(10 * i, 2.0 * i, i) for i in range(100))
+    monkeypatch.setattr("isl.inference.shared_work.traffic", lambda: next(came))
+    monkeypatch.setattr("isl.inference.predict.open_pool", lambda _: nullcontext(Here()))
+    good = [fovs[0], fovs[2]]
+    summary = predict_fovs(make_model(), good, tmp_path / "p.zarr", cluster="local:1")
+    assert summary.traffic == Traffic(20, 4.0, 2)
+    assert summary.waited > 0
 
 
 class OneProcess:

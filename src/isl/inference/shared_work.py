@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -13,14 +15,16 @@ from isl.inference.cluster import ClusterPool
 from isl.inference.cluster_plan import LocalProcesses, parse_cluster
 from isl.inference.memory import available_bytes
 from isl.inference.runner import Runner, TaskDone, TaskFailed, is_out_of_memory
+from isl.inference.spending import Spent
 from isl.inference.tasks import Task
 from isl.io.output import FieldWriter, Output, WrittenFile
-from isl.io.staging import explained
+from isl.io.remote_retry import traffic
+from isl.io.staging import explained, host
 
 Written = tuple[tuple[Task, tuple[WrittenFile, ...]], ...]
 """Shards, and the files that hold them."""
 
-Ended = tuple[TaskDone | TaskFailed, Written]
+Ended = tuple[TaskDone | TaskFailed, Written, Spent]
 
 
 @dataclass
@@ -62,13 +66,21 @@ class TaskWork:
 
     def _done(self, task: Task) -> Ended:
         files: list[tuple[Task, tuple[WrittenFile, ...]]] = []
+        waits = self.runner.engine.waits
+        started, waited, before = time.perf_counter(), waits.seconds, traffic()
         (ended,) = self.runner.run(
             [task],
             self.writers.__getitem__,
             lambda shard, written: files.append((shard, written)),
             lambda _: None,
         )
-        return ended, tuple(files)
+        spent = Spent(
+            (host(), os.getpid()),
+            time.perf_counter() - started,
+            waits.seconds - waited,
+            traffic().since(before),
+        )
+        return ended, tuple(files), spent
 
 
 def share(
@@ -92,7 +104,7 @@ def share(
     Yields
     ------
     tuple
-        As tasks end, in any order, and the shards that were written for them.
+        As tasks end, in any order, the shards that were written for them, and what they cost.
     """
     model = runner.model.on(runner.model.choice.backend.name, runner.model.threads)
     sent = replace(runner, model=model)
@@ -111,12 +123,14 @@ def share(
     for task, found in pool.run(work, tasks):
         if isinstance(found, OutputError):
             raise found
-        ended, files = (TaskFailed(task, found), ()) if isinstance(found, IslError) else found
+        if isinstance(found, IslError):
+            found = TaskFailed(task, found), (), Spent()
+        ended, files, spent = found
         if isinstance(ended, TaskFailed):
             if ended.task.field in failed:
                 continue
             failed.add(ended.task.field)
-        yield ended, files
+        yield ended, files, spent
 
 
 def check_share(runner: Runner, cluster: str, memory_given: bool) -> None:

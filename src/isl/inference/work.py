@@ -16,6 +16,7 @@ from isl.inference.run_plan import RunPlan
 from isl.inference.runner import TaskDone, TaskFailed, is_out_of_memory
 from isl.inference.shared_work import share
 from isl.inference.single_pass import SinglePassDifference, measure_single_pass
+from isl.inference.spending import Spending
 from isl.inference.summary import PredictSummary, Reports
 from isl.inference.tasks import Task, around
 from isl.io.output import Output, WrittenFile
@@ -43,6 +44,7 @@ class Work:
         self._pixels = self._resumed = 0
         self._waited = 0.0
         self._traffic = Traffic()
+        self._elsewhere = Spending()
 
     def run(self, pool: ClusterPool | None, memory_given: bool) -> None:
         """Predict what is not done yet, with smaller tiles where memory runs out."""
@@ -54,8 +56,12 @@ class Work:
             self._output.drop(name)
         self._reports.require(set(self._runner.jobs) - self._failed)
         engine = self._runner.model.engine_for(self._runner.statistics)
-        self._waited = engine.waits.seconds / max(time.perf_counter() - started, 1e-9)
+        seconds, waited = time.perf_counter() - started, engine.waits.seconds
         self._traffic = traffic().since(before)
+        if pool is not None:
+            seconds, waited = self._elsewhere.seconds, self._elsewhere.waited_s
+            self._traffic = self._elsewhere.traffic
+        self._waited = waited / max(seconds, 1e-9)
 
     def _take_up(self) -> None:
         """Count what an interrupted run had done."""
@@ -105,7 +111,9 @@ class Work:
         """Have other processes predict."""
         todo = self._todo()
         parts = {task: self._plan.count_parts(task) for task in todo}
-        for ended, written in share(pool, self._runner, todo, self._output, memory_given):
+        shared = share(pool, self._runner, todo, self._output, memory_given)
+        for ended, written, spent in shared:
+            self._elsewhere.add(spent)
             self._note(ended)
             for shard, files in written:
                 self._commit(shard, files)
