@@ -1,4 +1,5 @@
 import json
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -17,7 +18,7 @@ from isl.core.errors import (
     OutputError,
     VoxelSizeError,
 )
-from isl.inference.predict import predict_fovs
+from isl.inference.predict import plan_fovs, predict_fovs
 
 CHUNK_PX = 512
 
@@ -44,6 +45,20 @@ def test_written_equals_predicted_from_the_array(model, stack, tmp_path):
     assert summary.pixels == 70 * (CHUNK_PX + 45)
     assert summary.path == tmp_path / "p.zarr"
     assert summary.megapixels_per_second == pytest.approx(summary.pixels / summary.seconds / 1e6)
+
+
+def test_tiles_smaller_than_the_margin_are_right_and_warned_of(model, rng, tmp_path, caplog):
+    fov = make_fov(rng.integers(0, 4000, (1, 3, 60, 60), dtype=np.uint16))
+    predict_fovs(model, [fov], tmp_path / "usual.zarr", tile_px=64)
+    assert caplog.messages == []
+    predict_fovs(model, [fov], tmp_path / "tiny.zarr", tile_px=6)
+    (said,) = caplog.messages
+    assert model.network.margin_px > 6
+    times = int(re.search(r"tiles of 6 px are smaller .* about (\d+) times", said)[1])
+    plan = plan_fovs(model, [fov], tmp_path / "p.zarr", tile_px=6)
+    assert times == round(plan.computed_pixels / plan.pixels) > 5
+    usual, tiny = read_zarr(tmp_path / "usual.zarr"), read_zarr(tmp_path / "tiny.zarr")
+    np.testing.assert_allclose(tiny, usual, rtol=1e-3, atol=1e-2)
 
 
 @pytest.fixture

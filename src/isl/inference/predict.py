@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Sequence
 from contextlib import nullcontext
@@ -31,6 +32,10 @@ from isl.io.output import check_output, output_path, resumable_output
 from isl.io.output_array import ArrayLayout
 from isl.io.output_fields import output_dtype
 from isl.io.remote_path import as_path
+
+logger = logging.getLogger(__name__)
+
+_MUCH_WASTED = 2.0
 
 
 def predict_fovs(
@@ -165,7 +170,23 @@ def _plan(
     )
     if cluster is not None:
         check_share(runner, cluster, memory_given=given is not None)
-    return RunPlan.of(runner, number.itemsize)
+    plan = RunPlan.of(runner, number.itemsize)
+    if settings.tile_px is not None:
+        _warn_of_margins(plan, settings.tile_px)
+    return plan
+
+
+def _warn_of_margins(plan: RunPlan, tile_px: int) -> None:
+    """Say where tiles are so small that nearly all work is done for what is around them."""
+    wasted = plan.count_wasted()
+    if wasted > _MUCH_WASTED:
+        margin_px = plan.runner.model.network.margin_px
+        logger.warning(
+            "tiles of %d px are smaller than the %d px around them that the network sees: it "
+            "computes about %.0f times as many pixels as it has to; leave out --tile-px, or ask "
+            "for %d or more",
+            tile_px, margin_px, wasted, 4 * margin_px,
+        )  # fmt: skip
 
 
 def _number(dtype: str, statistics: Sequence[Statistic]) -> np.dtype[Any]:

@@ -80,6 +80,22 @@ class RunPlan:
             piece.tile.shown.size for task in self.tasks for piece in self.runner.pieces(task)
         )
 
+    def count_wasted(self) -> float:
+        """How often pixels pass through the network where tiles are smaller than its margin.
+
+        Returns
+        -------
+        float
+            Of a task in the middle of the run; 1 where tiles are larger.
+        """
+        task = self.tasks[len(self.tasks) // 2]
+        sides = self.runner.sides(self.runner.jobs[task.field])
+        if min(sides.side_yx) >= self.runner.model.network.margin_px:
+            return 1.0
+        tiles = [piece.tile for piece in self.runner.pieces(task) if piece.tile.kept.size]
+        wanted = sum(tile.kept.size for tile in tiles)
+        return sum(tile.shown.size for tile in tiles) / max(wanted, 1)
+
     @property
     def source_bytes(self) -> int:
         """Bytes of the source, as they are in memory."""
