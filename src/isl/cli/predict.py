@@ -126,7 +126,14 @@ def predict(
     }
     if dry_run:
         plan = plan_fovs(
-            loaded, fovs, output, overwrite=overwrite, cluster=cluster, on_bad=bad, **settings
+            loaded,
+            fovs,
+            output,
+            overwrite=overwrite,
+            restart=restart,
+            cluster=cluster,
+            on_bad=bad,
+            **settings,
         )
         say("\n".join(plan_lines(plan)))
         return bad.exit_code
@@ -197,7 +204,7 @@ def plan_lines(plan: RunPlan) -> tuple[str, ...]:
     return (
         f"{_counted(len(runner.jobs), 'field')}, {plan.pixels / 1e6:.1f} megapixels, in "
         f"{_counted(len(plan.tasks), 'part')} and {_counted(sum(plan.parts.values()), 'tile')}",
-        f"run by {runner.model.choice.reason}",
+        f"run by {plan.run_by}",
         f"time: about {_duration(seconds)} at {speed:.2f} megapixels/s"
         + (f", {again:.0f} % of which where parts overlap" if again >= 1 else ""),
         f"memory: up to {plan.memory_bytes / 1e9:.1f} GB, of {runner.memory_bytes / 1e9:.1f} GB "

@@ -14,7 +14,9 @@ from isl.inference.predict_settings import PredictSettings
 from isl.io.source_files import source_files
 
 
-def fingerprint(model: Model, jobs: Iterable[Job], settings: PredictSettings) -> Mapping[str, str]:
+def fingerprint(
+    model: Model, jobs: Iterable[Job], settings: PredictSettings, backend: str | None = None
+) -> Mapping[str, str]:
     """Summarise all that the pixels of an output depend on.
 
     Parameters
@@ -25,6 +27,8 @@ def fingerprint(model: Model, jobs: Iterable[Job], settings: PredictSettings) ->
         Fields and sources; their files count by size and time of change.
     settings
         How to predict; memory and threads do not count, as they change no pixel.
+    backend
+        Counts in place of the backend of the model, which is not even chosen then.
 
     Returns
     -------
@@ -43,7 +47,7 @@ def fingerprint(model: Model, jobs: Iterable[Job], settings: PredictSettings) ->
     return {
         "program": isl.__version__,
         "model": model.digest,
-        "backend": model.choice.backend.name,
+        "backend": backend or model.choice.backend.name,
         "settings": digest_of([repr(how).encode()]),
         "source": digest_of(repr(_source(job)).encode() for job in jobs),
     }

@@ -6,7 +6,7 @@ import logging
 import time
 from collections.abc import Sequence
 from contextlib import nullcontext
-from dataclasses import astuple
+from dataclasses import astuple, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from isl.core.errors import ConfigError, DataError
 from isl.core.progress import ProgressCallback, silent
 from isl.inference.cluster import open_pool
 from isl.inference.fingerprint import fingerprint
+from isl.inference.going_on import begun_backend
 from isl.inference.jobs import Job, find_source, output_field, provenance
 from isl.inference.keep_sources import keep_sources
 from isl.inference.memory import available_bytes, parse_bytes
@@ -28,9 +29,10 @@ from isl.inference.statistics import Statistic, parse_statistics
 from isl.inference.summary import OnBad, PredictSummary, Reports
 from isl.inference.work import Work
 from isl.io.fov import Fov
-from isl.io.output import check_output, output_path, resumable_output
+from isl.io.output import check_output, local_path, output_path, resumable_output
 from isl.io.output_array import ArrayLayout
 from isl.io.output_fields import output_dtype
+from isl.io.output_unfinished import read_unfinished
 from isl.io.remote_path import as_path
 
 logger = logging.getLogger(__name__)
@@ -66,7 +68,8 @@ def predict_fovs(
     overwrite
         Replace an existing output.
     restart
-        Begin anew, even where an interrupted run could go on.
+        Begin anew, even where an interrupted run could go on. Else the backend ``"auto"`` is the
+        one with which that run began, where it works here.
     cluster
         Processes that share the work, see `isl.inference.cluster.open_pool`; this one by default.
     progress
@@ -90,7 +93,7 @@ def predict_fovs(
     start = time.perf_counter()
     wanted = PredictSettings(**settings)
     reports = Reports(on_bad if len(fovs) > 1 else None)
-    plan = _plan(model, fovs, output, wanted, reports, overwrite, cluster)
+    plan = _plan(model, fovs, output, wanted, reports, overwrite, restart, cluster)
     runner = plan.runner
     fields = [
         output_field(j.fov, model.card.targets, runner.statistics) for j in runner.jobs.values()
@@ -119,6 +122,7 @@ def plan_fovs(
     output: str | Path,
     *,
     overwrite: bool = False,
+    restart: bool = False,
     cluster: str | None = None,
     on_bad: OnBad | None = None,
     **settings: Any,
@@ -127,12 +131,12 @@ def plan_fovs(
 
     Parameters
     ----------
-    model, fovs, output, overwrite, cluster, on_bad, **settings
+    model, fovs, output, overwrite, restart, cluster, on_bad, **settings
         As for `predict_fovs`, which raises the same errors.
     """
     wanted = PredictSettings(**settings)
     reports = Reports(on_bad if len(fovs) > 1 else None)
-    return _plan(model, fovs, output, wanted, reports, overwrite, cluster)
+    return _plan(model, fovs, output, wanted, reports, overwrite, restart, cluster)
 
 
 def _plan(
@@ -142,6 +146,7 @@ def _plan(
     settings: PredictSettings,
     reports: Reports,
     overwrite: bool,
+    restart: bool,
     cluster: str | None,
 ) -> RunPlan:
     """Check everything that can be checked before a pixel is read, and plan the tasks."""
@@ -153,9 +158,13 @@ def _plan(
     keep_sources(output_path(output, len(fovs)), fovs)
     check_output(output, len(fovs), overwrite)
     model = model.stitched(settings.stitching).oriented(settings.orientations)
-    threads = model.threads if settings.threads is None else settings.threads
-    model = model.on(settings.backend or model.backend, threads)
     jobs = _check_fields(model, fovs, settings, reports)
+    found = None if restart else read_unfinished(local_path(output, len(fovs)))
+    backend, begun = settings.backend or model.backend, None
+    if found is not None and backend == "auto":
+        begun = begun_backend(found, model, jobs, settings)
+    threads = model.threads if settings.threads is None else settings.threads
+    model = model.on(begun or backend, threads)
     given = settings.memory
     device = model.choice.backend.device
     memory = available_bytes(device) // 2 if given is None else parse_bytes(given)
@@ -170,7 +179,7 @@ def _plan(
     )
     if cluster is not None:
         check_share(runner, cluster, memory_given=given is not None)
-    plan = RunPlan.of(runner, number.itemsize)
+    plan = replace(RunPlan.of(runner, number.itemsize), begun_with=begun)
     if settings.tile_px is not None:
         _warn_of_margins(plan, settings.tile_px)
     return plan

@@ -38,17 +38,27 @@ class RunPlan:
         In order.
     itemsize
         Bytes of a pixel of the output.
+    begun_with
+        Backend that was taken because an interrupted run began with it; None where there is none.
     """
 
     runner: Runner
     tasks: tuple[Task, ...]
     itemsize: int
+    begun_with: str | None = None
 
     @classmethod
     def of(cls, runner: Runner, itemsize: int) -> RunPlan:
         """Plan the tasks of all jobs of a runner, in the order of the jobs."""
         tasks = (task for job in runner.jobs.values() for task in _tasks(runner, job))
         return cls(runner, tuple(tasks), itemsize)
+
+    @property
+    def run_by(self) -> str:
+        """What runs the network, and why."""
+        if self.begun_with is not None:
+            return f"{self.begun_with}, as the unfinished output began"
+        return self.runner.model.choice.reason
 
     @cached_property
     def parts(self) -> dict[Task, int]:

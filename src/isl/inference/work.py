@@ -162,7 +162,7 @@ class Work:
             seconds,
             tuple(map(runner.box, names)) if runner.border == "valid" else (),
             _compare_single_pass(runner.model, runner.jobs[names[0]]),
-            runner.model.choice.reason,
+            self._plan.run_by,
             self._resumed,
             self._waited,
             self._traffic,

@@ -7,7 +7,6 @@ import os
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -20,8 +19,9 @@ from isl.io.output_fields import (
     output_dtype,
 )
 from isl.io.output_journal import Journal
-from isl.io.output_partial import PartialFolder, held_folder
+from isl.io.output_partial import PartialFolder, held_folder, partial_path
 from isl.io.output_shards import FieldWriter, WrittenFile
+from isl.io.output_unfinished import whole_fingerprint
 from isl.io.remote_path import RemotePath, as_path, is_address
 from isl.io.staging import explained, mark, move_in, refuse_existing, sync_disk, tidy
 
@@ -40,9 +40,6 @@ __all__ = [
 logger = logging.getLogger(__name__)
 
 TIFF_ENDINGS = (".ome.tif", ".ome.tiff", ".tif", ".tiff")
-LAYOUT_VERSION = 1
-"""Counts changes of how outputs are laid out, after which an unfinished one cannot go on."""
-
 GOES_ON = "what is done is kept; the same command goes on where it stopped"
 
 
@@ -255,8 +252,7 @@ def resumable_output(
     check_fields(fields)
     target = output_path(path, len(fields))
     target = target if is_address(target) else Path(os.path.realpath(target))
-    plan = {"layout": LAYOUT_VERSION, "dtype": dtype, "fields": [asdict(f) for f in fields]}
-    wanted = as_json({**(fingerprint or {}), "output": plan})
+    wanted = whole_fingerprint(fingerprint or {}, fields, dtype)
     with _placed(target, overwrite) as folder:
         journal = _journal(folder, wanted, target, restart or fingerprint is None)
         written_as = _format_of(target)(folder, fields, number, as_json(attributes))
@@ -281,7 +277,7 @@ def _placed(target: Path, overwrite: bool) -> Iterator[PartialFolder]:
         with sent_output(target, overwrite) as folder:
             yield folder
         return
-    with explained(target, target.with_name(f".{target.name}.partial")):
+    with explained(target, partial_path(target)):
         tidy(target)
         refuse_existing(target, overwrite)
         with held_folder(target) as folder:
@@ -358,6 +354,22 @@ def check_output(path: str | Path, fields: int, overwrite: bool) -> None:
     target = output_path(path, fields)
     if not is_address(target):
         refuse_existing(Path(os.path.realpath(target)), overwrite)
+
+
+def local_path(path: str | Path, fields: int) -> Path:
+    """Where an output is written on this machine; other than `output_path` for an address.
+
+    Raises
+    ------
+    ConfigError
+        As `output_path` does.
+    """
+    target = output_path(path, fields)
+    if isinstance(target, RemotePath):
+        from isl.io.remote_output import spool_path
+
+        return spool_path(target)
+    return Path(os.path.realpath(target))
 
 
 def output_path(path: str | Path, fields: int) -> Path:

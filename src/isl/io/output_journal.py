@@ -126,16 +126,23 @@ class Journal:
             content = self._path.read_bytes()
         except FileNotFoundError:
             return []
-        lines: list[dict[str, Any]] = []
-        good = 0
-        for line in content.splitlines(keepends=True):
-            entry = _parsed(line)
-            if entry is None:
-                os.truncate(self._path, good)
-                break
-            lines.append(entry)
-            good += len(line)
+        lines, good = parse_lines(content)
+        if good < len(content):
+            os.truncate(self._path, good)
         return lines
+
+
+def parse_lines(content: bytes) -> tuple[list[dict[str, Any]], int]:
+    """Lines of a journal up to the first torn one, and where that starts."""
+    lines: list[dict[str, Any]] = []
+    good = 0
+    for line in content.splitlines(keepends=True):
+        entry = _parsed(line)
+        if entry is None:
+            break
+        lines.append(entry)
+        good += len(line)
+    return lines, good
 
 
 def _parsed(line: bytes) -> dict[str, Any] | None:

@@ -51,6 +51,11 @@ class PartialFolder:
             entry.unlink(missing_ok=True)
 
 
+def partial_path(target: Path) -> Path:
+    """Where an output waits until it is complete."""
+    return target.with_name(f".{target.name}.partial")
+
+
 @contextmanager
 def held_folder(target: Path) -> Iterator[PartialFolder]:
     """Hold the folder for an unfinished output, which is made where there is none.
@@ -75,7 +80,7 @@ def held_folder(target: Path) -> Iterator[PartialFolder]:
     OutputError
         Where another process holds it.
     """
-    path = target.with_name(f".{target.name}.partial")
+    path = partial_path(target)
     made = missing_parents(target)
     path.mkdir(parents=True, exist_ok=True)
     lock = FileLock(path / LOCK, timeout=0)

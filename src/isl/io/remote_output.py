@@ -57,7 +57,7 @@ def sent_output(address: RemotePath, overwrite: bool) -> Iterator[PartialFolder]
     """
     refuse_read_only(str(address))
     _refuse_existing(address, overwrite)
-    spool = _spool(address)
+    spool = spool_path(address)
     with explained(spool, spool), held_folder(spool) as folder:
         marker = _hold(address, spool)
         try:
@@ -70,7 +70,8 @@ def sent_output(address: RemotePath, overwrite: bool) -> Iterator[PartialFolder]
         spool.parent.rmdir()
 
 
-def _spool(address: RemotePath) -> Path:
+def spool_path(address: RemotePath) -> Path:
+    """Where an output is written on this machine before it is sent."""
     key = hashlib.sha256(str(address).encode()).hexdigest()[:16]
     return cache_folder().parent / "outputs" / key / address.name
 
