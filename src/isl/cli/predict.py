@@ -10,10 +10,10 @@ from cyclopts.validators import Number
 
 from isl.cli.console import BadFields, progress_bar, say
 from isl.cli.flags import Names, Output, Overwrite, Pattern, Source, Switch, split_names
+from isl.cli.predict_plan import plan_lines
 from isl.core.config import Border, Stitching
 
 if TYPE_CHECKING:
-    from isl.inference.run_plan import RunPlan
     from isl.inference.single_pass import SinglePassDifference
     from isl.inference.summary import PredictSummary
 
@@ -106,6 +106,8 @@ def predict(
     from isl.api import open_data
     from isl.inference.model_file import load_model
     from isl.inference.predict import plan_fovs, predict_fovs
+    from isl.io.output import local_path
+    from isl.io.output_place import Place
 
     bad = BadFields()
     loaded = load_model(model)
@@ -135,7 +137,8 @@ def predict(
             on_bad=bad,
             **settings,
         )
-        say("\n".join(plan_lines(plan)))
+        place = Place.of(local_path(output, len(plan.runner.jobs)))
+        say("\n".join(plan_lines(plan, place)))
         return bad.exit_code
     with progress_bar() as progress:
         summary = predict_fovs(
@@ -193,36 +196,6 @@ def resumed_lines(summary: PredictSummary) -> tuple[str, ...]:
             "what takes long here"
         )
     return tuple(lines)
-
-
-def plan_lines(plan: RunPlan) -> tuple[str, ...]:
-    """Say what a run would do."""
-    runner = plan.runner
-    speed = plan.measure_speed()
-    seconds = plan.computed_pixels / 1e6 / speed
-    again = 100.0 * (plan.computed_pixels / plan.pixels - 1.0)
-    return (
-        f"{_counted(len(runner.jobs), 'field')}, {plan.pixels / 1e6:.1f} megapixels, in "
-        f"{_counted(len(plan.tasks), 'part')} and {_counted(sum(plan.parts.values()), 'tile')}",
-        f"run by {plan.run_by}",
-        f"time: about {_duration(seconds)} at {speed:.2f} megapixels/s"
-        + (f", {again:.0f} % of which where parts overlap" if again >= 1 else ""),
-        f"memory: up to {plan.memory_bytes / 1e9:.1f} GB, of {runner.memory_bytes / 1e9:.1f} GB "
-        "that may be taken",
-        f"disk: {plan.source_bytes / 1e9:.2f} GB are read, up to {plan.output_bytes / 1e9:.2f} GB "
-        "written",
-        "nothing was done, as this was a dry run",
-    )
-
-
-def _counted(count: int, what: str) -> str:
-    return f"{count} {what}" if count == 1 else f"{count} {what}s"
-
-
-def _duration(seconds: float) -> str:
-    if seconds < 120:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
 
 
 def valid_lines(summary: PredictSummary) -> tuple[str, ...]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
 
 from isl.inference.backends.choose import available_backends
 from isl.inference.fingerprint import fingerprint
@@ -10,6 +12,30 @@ from isl.inference.jobs import Job
 from isl.inference.model import Model
 from isl.inference.predict_settings import PredictSettings
 from isl.io.output_unfinished import Unfinished
+
+
+@dataclass(frozen=True)
+class Begun:
+    """What an interrupted run has left, as another run sees it.
+
+    Attributes
+    ----------
+    tasks
+        Keys of its finished tasks.
+    reason
+        Why they are discarded; empty where the run goes on with them.
+    """
+
+    tasks: frozenset[str]
+    reason: str = ""
+
+    @classmethod
+    def of(cls, found: Unfinished, wanted: Mapping[str, Any], restart: bool) -> Begun:
+        """What a run with such a fingerprint does with it; begins anew in any case if asked to."""
+        if restart:
+            return cls(found.tasks, "as asked")
+        names = ", ".join(found.differences(wanted))
+        return cls(found.tasks, f"it differs in: {names}" if names else "")
 
 
 def begun_backend(

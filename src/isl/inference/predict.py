@@ -16,7 +16,7 @@ from isl.core.errors import ConfigError, DataError
 from isl.core.progress import ProgressCallback, silent
 from isl.inference.cluster import open_pool
 from isl.inference.fingerprint import fingerprint
-from isl.inference.going_on import begun_backend
+from isl.inference.going_on import Begun, begun_backend
 from isl.inference.jobs import Job, find_source, output_field, provenance
 from isl.inference.keep_sources import keep_sources
 from isl.inference.memory import available_bytes, parse_bytes
@@ -31,8 +31,8 @@ from isl.inference.work import Work
 from isl.io.fov import Fov
 from isl.io.output import check_output, local_path, output_path, resumable_output
 from isl.io.output_array import ArrayLayout
-from isl.io.output_fields import output_dtype
-from isl.io.output_unfinished import read_unfinished
+from isl.io.output_fields import OutputField, output_dtype
+from isl.io.output_unfinished import read_unfinished, whole_fingerprint
 from isl.io.remote_path import as_path
 
 logger = logging.getLogger(__name__)
@@ -95,9 +95,7 @@ def predict_fovs(
     reports = Reports(on_bad if len(fovs) > 1 else None)
     plan = _plan(model, fovs, output, wanted, reports, overwrite, restart, cluster)
     runner = plan.runner
-    fields = [
-        output_field(j.fov, model.card.targets, runner.statistics) for j in runner.jobs.values()
-    ]
+    fields = _fields(runner)
     notes = provenance(model.card, runner.statistics)
     if wanted.border == "valid":
         notes |= {"predicted": {n: astuple(runner.box(n)) for n in runner.jobs}}
@@ -136,7 +134,19 @@ def plan_fovs(
     """
     wanted = PredictSettings(**settings)
     reports = Reports(on_bad if len(fovs) > 1 else None)
-    return _plan(model, fovs, output, wanted, reports, overwrite, restart, cluster)
+    plan = _plan(model, fovs, output, wanted, reports, overwrite, restart, cluster)
+    found = read_unfinished(local_path(output, len(plan.runner.jobs)))
+    if found is None:
+        return plan
+    same = fingerprint(plan.runner.model, plan.runner.jobs.values(), wanted)
+    whole = whole_fingerprint(same, _fields(plan.runner), wanted.dtype)
+    return replace(plan, begun=Begun.of(found, whole, restart))
+
+
+def _fields(runner: Runner) -> list[OutputField]:
+    """What is written of each field."""
+    targets = runner.model.card.targets
+    return [output_field(job.fov, targets, runner.statistics) for job in runner.jobs.values()]
 
 
 def _plan(
@@ -159,7 +169,7 @@ def _plan(
     check_output(output, len(fovs), overwrite)
     model = model.stitched(settings.stitching).oriented(settings.orientations)
     jobs = _check_fields(model, fovs, settings, reports)
-    found = None if restart else read_unfinished(local_path(output, len(fovs)))
+    found = None if restart else read_unfinished(local_path(output, len(jobs)))
     backend, begun = settings.backend or model.backend, None
     if found is not None and backend == "auto":
         begun = begun_backend(found, model, jobs, settings)

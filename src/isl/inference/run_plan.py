@@ -11,6 +11,7 @@ import numpy as np
 
 from isl.core.axes import Box
 from isl.inference.engine import Engine
+from isl.inference.going_on import Begun
 from isl.inference.jobs import Job
 from isl.inference.memory import HELD_SHARE, PROCESS_BYTES, WRITTEN_BYTES
 from isl.inference.runner import Runner
@@ -40,12 +41,15 @@ class RunPlan:
         Bytes of a pixel of the output.
     begun_with
         Backend that was taken because an interrupted run began with it; None where there is none.
+    begun
+        What an interrupted run has left; None where that is nothing, or nobody looked.
     """
 
     runner: Runner
     tasks: tuple[Task, ...]
     itemsize: int
     begun_with: str | None = None
+    begun: Begun | None = None
 
     @classmethod
     def of(cls, runner: Runner, itemsize: int) -> RunPlan:
@@ -59,6 +63,25 @@ class RunPlan:
         if self.begun_with is not None:
             return f"{self.begun_with}, as the unfinished output began"
         return self.runner.model.choice.reason
+
+    @property
+    def done_tasks(self) -> int:
+        """Tasks of which nothing is left to do."""
+        done = self._done
+        return sum(all(s.key in done for s in self.shards(task)) for task in self.tasks)
+
+    @cached_property
+    def done_share(self) -> float:
+        """Share of the pixels, from 0 to 1, that an interrupted run has written."""
+        done = self._done
+        shards = (shard for task in self.tasks for shard in self.shards(task)) if done else ()
+        return sum(s.write.size for s in shards if s.key in done) / max(self.pixels, 1)
+
+    @property
+    def _done(self) -> frozenset[str]:
+        if self.begun is None or self.begun.reason:
+            return frozenset()
+        return self.begun.tasks
 
     @cached_property
     def parts(self) -> dict[Task, int]:
