@@ -14,7 +14,8 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from isl.models.distribution import entropy_term, nearest_class
+from isl.models.distribution import nearest_class
+from isl.models.logistic_entropy import entropy_term
 
 _LEAST_PROBABILITY = 1e-7
 

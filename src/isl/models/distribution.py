@@ -17,15 +17,15 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from isl.models.logistic_entropy import rounded_entropy
+
 PARAMETERS = 3
 """Numbers per pixel and target that the network gives: median and two log scales."""
 
 CLASSES = 256
 """Classes into which a value is rounded where a statistic needs classes."""
 
-ENTROPY_EPSILON = 1e-7
-"""Added to a probability before its logarithm is taken, as the published program does."""
-
+_BLOCK_PX = 1 << 15
 _LN2 = math.log(2.0)
 _LOG_SCALE_RANGE = (-7.0, 5.0)
 
@@ -124,7 +124,7 @@ class Distribution(Protocol):
 
 @dataclass(frozen=True)
 class RoundedValues:
-    """Values of a distribution rounded to ``count`` classes, computed class by class.
+    """Values of a split logistic distribution rounded to ``count`` classes.
 
     Class i stands for ``low + i / (count - 1) * (high - low)`` and takes the values that are
     nearest to it; the first and the last take all that lies beyond.
@@ -139,7 +139,7 @@ class RoundedValues:
         Number of classes, at least 2.
     """
 
-    distribution: Distribution
+    distribution: "SplitLogistic"
     low: Float[Tensor, "c 1 1"]
     high: Float[Tensor, "c 1 1"]
     count: int = CLASSES
@@ -162,14 +162,32 @@ class RoundedValues:
         return 1.0 - self._up_to(0)
 
     def entropy(self) -> Float[Tensor, "*b c y x"]:
-        """See `Classes`; one class is held at a time."""
-        below = self._up_to(0)
-        total = entropy_term(below)
-        for index in range(1, self.count):
-            up_to = self._up_to(index) if index < self.count - 1 else torch.ones_like(below)
-            total = total + entropy_term(up_to - below)
-            below = up_to
-        return total / math.log(self.count)
+        """See `Classes`; within 1e-4 of the sum over all classes, a few pixels at a time."""
+        found = torch.empty_like(self.distribution.median)
+        step = (self.high - self.low) / (self.count - 1)
+        for target in range(found.shape[-3]):
+            low, unit = self.low[target].squeeze(), step[target].squeeze()
+            blocks = zip(*(_blocks(part) for part in self._flat(target)), strict=True)
+            parts = [
+                rounded_entropy((median - low) / unit, left / unit, right / unit, self.count)
+                for median, left, right in blocks
+            ]
+            found[..., target, :, :] = torch.cat(parts).view_as(found[..., target, :, :])
+        return found
+
+    def _flat(self, target: int) -> tuple[Tensor, Tensor, Tensor]:
+        """Median and scales of all pixels of one target."""
+        d = self.distribution
+        median, left, right = (
+            part[..., target, :, :].reshape(-1) for part in (d.median, d.scale_left, d.scale_right)
+        )
+        return median, left, right
+
+
+def _blocks(flat: Tensor) -> tuple[Tensor, ...]:
+    """Parts that the caches of a processor can hold."""
+    count = max(-(-flat.numel() // _BLOCK_PX), 1)
+    return flat.tensor_split(count)
 
 
 def nearest_class(y: Float[Tensor, "*b c y x"], classes: Classes) -> Int[Tensor, "*b c y x"]:
@@ -177,11 +195,6 @@ def nearest_class(y: Float[Tensor, "*b c y x"], classes: Classes) -> Int[Tensor,
     share = (y - classes.low) / (classes.high - classes.low)
     index = (share * (classes.count - 1)).round().nan_to_num(0.0)
     return index.clamp(0, classes.count - 1).long()
-
-
-def entropy_term(probability: Tensor) -> Tensor:
-    """What one class contributes to the entropy in nats: ``-p ln(p + 1e-7)``."""
-    return -probability * (probability + ENTROPY_EPSILON).log()
 
 
 @dataclass(frozen=True)
