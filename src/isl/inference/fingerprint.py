@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import isl
-from isl.inference.digest import digest_of
+from isl.core.digest import digest_of
 from isl.inference.jobs import Job
 from isl.inference.model import Model
 from isl.inference.predict_settings import PredictSettings

@@ -14,13 +14,13 @@ from numpy.typing import ArrayLike
 
 from isl.core.axes import Box
 from isl.core.config import Border, Stitching
+from isl.core.digest import digest_of
 from isl.core.errors import ConfigError
 from isl.core.progress import Progress, ProgressCallback, silent
 from isl.inference.arrays import ARRAY, VoxelSizeLike
 from isl.inference.assembly import Assembly
 from isl.inference.backends.backend import Choice
 from isl.inference.build import build_engine, choose
-from isl.inference.digest import digest_of
 from isl.inference.engine import Engine, Found
 from isl.inference.folding import fold_batch_norm
 from isl.inference.jobs import Job, array_job, left_out_note

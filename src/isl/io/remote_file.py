@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import io
 import logging
 import os
@@ -11,6 +10,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from isl.core.digest import digest_of
 from isl.core.errors import DataError
 from isl.io.download_state import DownloadError
 from isl.io.remote import facts, is_address, read_bytes
@@ -107,7 +107,7 @@ def local_copy(path: Path) -> Path:
         return path
     address = str(path)
     found = _facts(address)
-    key = hashlib.sha256(f"{address}\n{found.tag}".encode()).hexdigest()[:16]
+    key = digest_of([f"{address}\n{found.tag}".encode()])
     copy = cache_folder() / key / path.name
     if not copy.is_file():
         copy.parent.mkdir(parents=True, exist_ok=True)

@@ -18,6 +18,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from isl.core.digest import digest_of
 from isl.core.errors import OutputError
 from isl.core.extras import require
 from isl.io.output_partial import PartialFolder, held_folder
@@ -72,7 +73,7 @@ def sent_output(address: RemotePath, overwrite: bool) -> Iterator[PartialFolder]
 
 def spool_path(address: RemotePath) -> Path:
     """Where an output is written on this machine before it is sent."""
-    key = hashlib.sha256(str(address).encode()).hexdigest()[:16]
+    key = digest_of([str(address).encode()])
     return cache_folder().parent / "outputs" / key / address.name
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import logging
 import os
 import platform
@@ -15,6 +14,7 @@ import pooch
 import torch
 from pydantic import ValidationError
 
+from isl.core.digest import digest_of
 from isl.core.settings import Config
 from isl.models.stages import Stage
 
@@ -54,7 +54,7 @@ def cache_file(stages: Sequence[Stage], threads: int) -> Path:
     """Where the measurement of a network on this computer is kept."""
     text = "\n".join((*machine(threads), *architecture(stages)))
     folder = Path(os.environ.get(CACHE_VARIABLE) or pooch.os_cache("isl"))
-    return folder / "backends" / f"{hashlib.sha256(text.encode()).hexdigest()[:16]}.json"
+    return folder / "backends" / f"{digest_of([text.encode()])}.json"
 
 
 def recall(path: Path) -> Measurement | None:
