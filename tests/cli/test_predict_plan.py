@@ -57,6 +57,17 @@ def test_an_unfinished_run_would_be_continued(words, unfinished, tmp_path, capsy
     assert f"of which {unfinished} parts were done" in capsys.readouterr().out
 
 
+@pytest.mark.usefixtures("unfinished")
+def test_a_run_says_with_which_backend_it_goes_on(words, monkeypatch, capsys, caplog):
+    def measured(*_):
+        raise AssertionError("nothing has to be chosen")
+
+    monkeypatch.setattr("isl.inference.build.choose_backend", measured)
+    assert run(words[:-2]) == 0
+    assert caplog.messages == ["goes on with torch, as the unfinished output began"]
+    assert "run by torch, as the unfinished output began" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize(
     ("flags", "reason"),
     [(["--dtype", "uint16"], "it differs in: output, settings"), (["--restart"], "as asked")],

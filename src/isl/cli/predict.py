@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -140,6 +141,8 @@ def predict(
         place = Place.of(local_path(output, len(plan.runner.jobs)))
         say("\n".join(plan_lines(plan, place)))
         return bad.exit_code
+    # Whoever goes on with an earlier run should read with which backend before it ends.
+    logging.getLogger("isl.inference.going_on").setLevel(logging.INFO)
     with progress_bar() as progress:
         summary = predict_fovs(
             loaded,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -12,6 +13,8 @@ from isl.inference.jobs import Job
 from isl.inference.model import Model
 from isl.inference.predict_settings import PredictSettings
 from isl.io.output_unfinished import Unfinished
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -60,4 +63,7 @@ def begun_backend(
         return None
     wanted = fingerprint(model, jobs, settings, backend=name)
     differences = set(found.differences(wanted)) & wanted.keys()
-    return None if differences else name
+    if differences:
+        return None
+    logger.info("goes on with %s, as the unfinished output began", name)
+    return name
