@@ -68,13 +68,15 @@ class RunPlan:
     def done_tasks(self) -> int:
         """Tasks of which nothing is left to do."""
         done = self._done
-        return sum(all(s.key in done for s in self.shards(task)) for task in self.tasks)
+        return sum(all(s.key in done for s in self.runner.shards(task)) for task in self.tasks)
 
     @cached_property
     def done_share(self) -> float:
         """Share of the pixels, from 0 to 1, that an interrupted run has written."""
         done = self._done
-        shards = (shard for task in self.tasks for shard in self.shards(task)) if done else ()
+        shards = (
+            (shard for task in self.tasks for shard in self.runner.shards(task)) if done else ()
+        )
         return sum(s.write.size for s in shards if s.key in done) / max(self.pixels, 1)
 
     @property
@@ -92,10 +94,6 @@ class RunPlan:
         """In how many parts a task is predicted."""
         engine = self._engine
         return sum(engine.count_parts(piece.tile) for piece in self.runner.pieces(task))
-
-    def shards(self, task: Task) -> tuple[Task, ...]:
-        """The shards of the output that a task writes, row by row."""
-        return self.runner.shards(task)
 
     @cached_property
     def _engine(self) -> Engine:

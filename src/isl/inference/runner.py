@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
-from functools import partial
+from functools import cached_property, partial
 
 import numpy as np
 import torch
@@ -110,9 +110,15 @@ class Runner:
         return self.model.grid(job, self.border).valid or job.fov.box
 
     def pieces(self, task: Task) -> tuple[Piece, ...]:
-        """What covers a task."""
-        job = self.jobs[task.field]
-        return self.model.plan(job, self.border, task.write, self.sides(job))
+        """What covers a task; worked out once."""
+        if task not in self._pieces:
+            job = self.jobs[task.field]
+            self._pieces[task] = self.model.plan(job, self.border, task.write, self.sides(job))
+        return self._pieces[task]
+
+    @cached_property
+    def _pieces(self) -> dict[Task, tuple[Piece, ...]]:
+        return {}
 
     def shards(self, task: Task, box: Box | None = None) -> tuple[Task, ...]:
         """The shards that a task writes, or those of a part of it."""

@@ -34,7 +34,9 @@ class Work:
     ) -> None:
         self._plan, self._output, self._reports, self._progress = plan, output, reports, progress
         self._runner = plan.runner
-        self._left = Counter(shard.field for task in plan.tasks for shard in plan.shards(task))
+        self._left = Counter(
+            shard.field for task in plan.tasks for shard in plan.runner.shards(task)
+        )
         self._said: list[TaskDone] = []
         self._failed: set[str] = set()
         self._parts_left: Counter[str] = Counter()
@@ -66,7 +68,7 @@ class Work:
     def _take_up(self) -> None:
         """Count what an interrupted run had done."""
         for task in self._plan.tasks:
-            done = [shard for shard in self._plan.shards(task) if self._output.is_done(shard.key)]
+            done = [shard for shard in self._runner.shards(task) if self._output.is_done(shard.key)]
             if done:
                 left = self._missing(task)
                 parts_left = self._plan.count_parts(left) if left else 0
@@ -77,7 +79,9 @@ class Work:
 
     def _missing(self, task: Task) -> Task | None:
         """The part of a task that is not done; None where all of it is."""
-        shards = [shard for shard in self._plan.shards(task) if not self._output.is_done(shard.key)]
+        shards = [
+            shard for shard in self._runner.shards(task) if not self._output.is_done(shard.key)
+        ]
         if not shards:
             return None
         return replace(task, write=around([shard.write for shard in shards]))
