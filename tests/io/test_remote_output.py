@@ -12,7 +12,7 @@ from output_images import blocks, field, image_of, plate_field, write, write_fie
 from isl.core.errors import ConfigError, DataError, OutputError
 from isl.io import remote, remote_output
 from isl.io.open import open_fovs
-from isl.io.output import resumable_output
+from isl.io.output import check_output, resumable_output
 from isl.io.remote_path import as_path
 
 ITEMS = [plate_field("B/03", 0), plate_field("B/04", 0)]
@@ -71,9 +71,18 @@ def test_an_output_is_replaced_only_as_asked(bucket):
     write(bucket / "p.zarr", ITEMS)
     with pytest.raises(OutputError, match=r"p\.zarr exists already; pass --overwrite"):
         write(bucket / "p.zarr", ITEMS)
+    with pytest.raises(OutputError, match=r"p\.zarr exists already; pass --overwrite"):
+        check_output(bucket / "p.zarr", 2, overwrite=False)
+    check_output(bucket / "p.zarr", 2, overwrite=True)
+    check_output(bucket / "q.zarr", 2, overwrite=False)
     write(bucket / "p.zarr", ITEMS[:1], overwrite=True)
     assert list(pixels_of(bucket / "p.zarr")) == ["B/03/0"]
     assert remote.names_in(bucket / "p.zarr" / "B") == ["03", "zarr.json"]
+
+
+def test_an_address_that_is_only_read_is_refused_before_the_work():
+    with pytest.raises(OutputError, match="read-only"):
+        check_output("https://host.invalid/p.zarr", 1, overwrite=False)
 
 
 def test_sending_goes_on_after_a_failure(bucket, tmp_path, monkeypatch):

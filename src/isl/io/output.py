@@ -342,17 +342,21 @@ def _require_complete(writer: FieldWriter) -> None:
 
 
 def check_output(path: str | Path, fields: int, overwrite: bool) -> None:
-    """Refuse an output on this machine that exists, before anything is done for it.
+    """Refuse an output that exists, or could not be written, before anything is done for it.
 
     Raises
     ------
     ConfigError
         As `output_path` does.
     OutputError
-        Where it exists and may not, or cannot, be replaced.
+        Where it exists and may not, or cannot, be replaced, or is at an address that is only read.
     """
     target = output_path(path, fields)
-    if not is_address(target):
+    if isinstance(target, RemotePath):
+        from isl.io.remote_output import check_address
+
+        check_address(target, overwrite)
+    else:
         refuse_existing(Path(os.path.realpath(target)), overwrite)
 
 

@@ -56,8 +56,7 @@ def sent_output(address: RemotePath, overwrite: bool) -> Iterator[PartialFolder]
     OutputError
         Where the output exists, another machine writes it, or nothing can be written there.
     """
-    refuse_read_only(str(address))
-    _refuse_existing(address, overwrite)
+    check_address(address, overwrite)
     spool = spool_path(address)
     with explained(spool, spool), held_folder(spool) as folder:
         marker = _hold(address, spool)
@@ -77,7 +76,15 @@ def spool_path(address: RemotePath) -> Path:
     return cache_folder().parent / "outputs" / key / address.name
 
 
-def _refuse_existing(address: RemotePath, overwrite: bool) -> None:
+def check_address(address: RemotePath, overwrite: bool) -> None:
+    """Refuse an address that cannot be written to, or whose output may not be replaced.
+
+    Raises
+    ------
+    OutputError
+        Where that is so.
+    """
+    refuse_read_only(str(address))
     if not exists(address):
         return
     if not overwrite and any((address / name).exists() for name in _METADATA):
