@@ -126,35 +126,20 @@ def predict(
         "backend": backend,
         "threads": threads,
         "memory": memory,
+        "cluster": cluster,
+        "overwrite": overwrite,
+        "restart": restart,
+        "on_bad": bad,
     }
     if dry_run:
-        plan = plan_fovs(
-            loaded,
-            fovs,
-            output,
-            overwrite=overwrite,
-            restart=restart,
-            cluster=cluster,
-            on_bad=bad,
-            **settings,
-        )
+        plan = plan_fovs(loaded, fovs, output, **settings)
         place = Place.of(local_path(output, len(plan.runner.jobs)))
         say("\n".join(plan_lines(plan, place)))
         return bad.exit_code
     # Whoever goes on with an earlier run should read with which backend before it ends.
     logging.getLogger("isl.inference.going_on").setLevel(logging.INFO)
     with progress_bar() as progress:
-        summary = predict_fovs(
-            loaded,
-            fovs,
-            output,
-            overwrite=overwrite,
-            restart=restart,
-            cluster=cluster,
-            progress=progress,
-            on_bad=bad,
-            **settings,
-        )
+        summary = predict_fovs(loaded, fovs, output, progress=progress, **settings)
     say(closing_lines(summary, loaded.card.target_names, bad))
     return bad.exit_code
 
