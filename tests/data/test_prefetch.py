@@ -1,5 +1,6 @@
 import threading
 import time
+from contextlib import closing
 
 import pytest
 
@@ -12,14 +13,14 @@ def test_results_come_in_order(threads):
         time.sleep(0.002 * (step % 3))
         return step
 
-    with Prefetcher(make, 5, threads) as results:
+    with closing(Prefetcher(make, 5, threads)) as results:
         assert [next(results) for _ in range(20)] == list(range(5, 25))
 
 
 @pytest.mark.parametrize("threads", [1, 2])
 def test_threads_are_ahead_by_twice_their_number_and_no_further(threads):
     begun = []
-    with Prefetcher(lambda step: begun.append(step), 0, threads) as results:
+    with closing(Prefetcher(lambda step: begun.append(step), 0, threads)) as results:
         for _ in range(4):
             next(results)
         time.sleep(0.1)
@@ -50,7 +51,7 @@ def test_threads_end(how):
         results.close()
         results.close()
     else:
-        with pytest.raises(KeyError), results:
+        with pytest.raises(KeyError), closing(results):
             raise KeyError
     _wait_for_the_end_of_threads()
     assert threading.active_count() == before
@@ -64,10 +65,10 @@ def _wait_for_the_end_of_threads():
 
 
 def test_waiting_is_measured():
-    with Prefetcher(lambda step: time.sleep(0.05), 0, 0) as slow:
+    with closing(Prefetcher(lambda step: time.sleep(0.05), 0, 0)) as slow:
         next(slow)
         assert slow.waited >= 0.05
-    with Prefetcher(lambda step: step, 0, 1) as quick:
+    with closing(Prefetcher(lambda step: step, 0, 1)) as quick:
         next(quick)
         time.sleep(0.1)
         next(quick)

@@ -6,8 +6,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from types import TracebackType
-from typing import Generic, Self, TypeVar
+from typing import Generic, TypeVar
 
 T = TypeVar("T")
 _DEPTH_PER_THREAD = 2
@@ -36,7 +35,8 @@ class Prefetcher(Generic[T], Iterator[T]):
 
     Examples
     --------
-    >>> with Prefetcher(lambda step: step * step, first=3, threads=2) as squares:
+    >>> from contextlib import closing
+    >>> with closing(Prefetcher(lambda step: step * step, first=3, threads=2)) as squares:
     ...     [next(squares) for _ in range(3)]
     [9, 16, 25]
     """
@@ -78,17 +78,6 @@ class Prefetcher(Generic[T], Iterator[T]):
         if self._threads is not None:
             self._threads.shutdown(wait=False, cancel_futures=True)
         self._ready.clear()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
 
 
 class WaitShare:

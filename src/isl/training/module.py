@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing
 from typing import Any
 
 import lightning as L
@@ -41,7 +42,7 @@ class _Steps(IterableDataset[Batch]):
         self._module = module
 
     def __iter__(self) -> Iterator[Batch]:
-        with self._module.prefetched() as batches:
+        with closing(self._module.prefetched()) as batches:
             yield from batches
 
 
