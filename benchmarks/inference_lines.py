@@ -17,7 +17,7 @@ from isl.inference.predict import predict_fovs
 
 PLANES = 13
 SIDES, FULL_SIDES, QUICK_SIDES = (2048, 4096, 8192), (2048, 4096, 8192, 16384), (64, 128, 256)
-MEMORY = ("2GB", None)
+MEMORY = ("1GB", None)
 RUNS = 3
 ONE_RUN_PX = 8192
 """Larger images are predicted once, as they take minutes."""
@@ -31,6 +31,8 @@ def line_lines(setup: Setup) -> list[str]:
     for side in sides:
         source = write_zarr(setup.folder / f"{side}.zarr", side, PLANES)
         for memory, found in runs.items():
+            if memory and side > ONE_RUN_PX:
+                continue
             say(f"{side} px, memory {memory or 'by default'}")
             found[side] = repeated(setup, model, source, side, memory)
         shutil.rmtree(source)

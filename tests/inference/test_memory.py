@@ -85,7 +85,7 @@ def test_a_strip_leaves_room_for_new_rows():
     """Else each band would only repeat what the last one computed."""
     sides = sides_for(NETWORK, 13, 700_000_000, in_bands=True)
     columns = sides.side_yx[1] + 2 * NETWORK.margin_px
-    assert sides.band_px / columns > NETWORK.margin_px
+    assert sides.band_px / columns > 8 * NETWORK.reach_px
 
 
 def test_torch_refusing_memory_is_recognised():

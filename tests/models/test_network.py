@@ -80,3 +80,10 @@ def test_same_seed_same_weights():
         torch.manual_seed(4)
         states.append(build_network(SMALL, targets=1).state_dict())
     assert all(torch.equal(a, b) for a, b in zip(*(s.values() for s in states), strict=True))
+
+
+def test_the_mean_reach_is_that_of_the_stages():
+    network = build_network(NetworkConfig(widths=(4, 6, 8), blocks=(2, 1, 3)), targets=1)
+    stages = network.stages()
+    stem = network.config.stem_stride  # its convolution adds to the first stage
+    assert network.reach_px == (sum(stage.reach_px for stage in stages) - stem) / len(stages)

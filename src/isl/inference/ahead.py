@@ -6,8 +6,7 @@ import queue
 import threading
 import time
 from collections.abc import Iterator
-from types import TracebackType
-from typing import Generic, Self, TypeVar
+from typing import Generic, TypeVar
 
 T = TypeVar("T")
 
@@ -29,7 +28,8 @@ class Ahead(Generic[T], Iterator[T]):
 
     Examples
     --------
-    >>> with Ahead(iter("abc"), depth=1) as letters:
+    >>> from contextlib import closing
+    >>> with closing(Ahead(iter("abc"), depth=1)) as letters:
     ...     list(letters)
     ['a', 'b', 'c']
     """
@@ -75,14 +75,3 @@ class Ahead(Generic[T], Iterator[T]):
         self._stopped.set()
         self._free.release()
         self._thread.join()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()

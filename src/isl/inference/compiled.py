@@ -45,9 +45,26 @@ class Compiled:
         found = stage_outputs(self.stages, self._given(source), self.runs)
         return found[self.stages[-1].name].float()
 
-    def bands(self, height_px: int, wanted: Rows, band_px: int) -> tuple[Band, ...]:
-        """See `isl.inference.flow.plan_bands`."""
-        return plan_bands(self.stages, height_px, wanted, band_px)
+    def bands(self, height_px: int, wanted: Rows, most_px: int) -> tuple[Band, ...]:
+        """Bands in which no stage that reads the source is shown more rows than allowed.
+
+        Parameters
+        ----------
+        height_px, wanted
+            As for `isl.inference.flow.plan_bands`.
+        most_px
+            Rows of the source that a stage may be shown at once; more where that is less than
+            the receptive field.
+        """
+        stride = max(stage.align_px for stage in self.stages)
+        height = min(most_px, height_px)
+        while True:
+            height = max(height // stride, 1) * stride
+            bands = plan_bands(self.stages, height_px, wanted, height)
+            excess = max(band.source[1] - band.source[0] for band in bands) - most_px
+            if excess <= 0 or height == stride:
+                return bands
+            height -= excess
 
     def flow(
         self, height_px: int, bands: Sequence[Band], source: Iterator[Tensor]

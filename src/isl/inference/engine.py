@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, closing
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import cast
@@ -18,17 +18,15 @@ from isl.core.errors import ConfigError
 from isl.inference.ahead import Ahead
 from isl.inference.assembly import Assembly
 from isl.inference.compiled import Compiled
-from isl.inference.flow import Band, Rows
+from isl.inference.flow import Band
 from isl.inference.orientations import averaged
+from isl.inference.row_reader import RowReader
 from isl.inference.source_stack import SourceStack
 from isl.inference.tiles import Grid, Tile
 from isl.models.density import DensityNetwork
 from isl.models.distribution import PARAMETERS, Distribution, SplitLogistic
 from isl.models.isl2018.labeling import Isl2018Labeling
 from isl.models.labeling import LabelingNetwork, even_depths
-from isl.models.stages import SOURCE
-
-_ROWS_AT_ONCE = 256
 
 Found = Distribution | Tensor
 """What is known of each pixel of each target: its distribution, or (C, Y, X) medians where the
@@ -122,7 +120,7 @@ class Engine:
     compiled: Compiled | None = None
     medians_only: bool = False
     orientations: int = 1
-    band_px: int = 1 << 22
+    band_px: int = 1 << 21
     waits: Waits = field(default_factory=Waits)
 
     def predict(self, zyx: NDArray[np.float32], depths: NDArray[np.float32] | None = None) -> Found:
@@ -175,7 +173,7 @@ class Engine:
         Part or Failure
             Of each request in turn: rows from top to bottom.
         """
-        with Ahead(self._read(requests), depth=1) as items:
+        with closing(Ahead(self._read(requests), depth=1)) as items:
             try:
                 for item in items:
                     if isinstance(item, _Opened):
@@ -187,7 +185,8 @@ class Engine:
 
     def count_parts(self, tile: Tile) -> int:
         """In how many parts a tile is predicted."""
-        return len(self._bands(tile)) if tile.kept.size else 0
+        bands = self._bands(tile) if tile.kept.size else ()
+        return sum(band.rows[1] > band.rows[0] for band in bands)
 
     def reconstruct(self, zyx: NDArray[np.float32], tile: Tile) -> Distribution:
         """Distribution of the planes themselves; raises where the network does not learn them."""
@@ -203,13 +202,16 @@ class Engine:
 
     def _read(self, requests: Iterable[Request]) -> Iterator[_Item]:
         """What the network is shown, in order."""
+        reader = RowReader()
         for index, request in enumerate(requests):
             try:
-                stack = request.stack()
-                opened = _Opened(index, request.tile, stack.depths, self._bands(request.tile))
+                stack, tile = request.stack(), request.tile
+                opened = _Opened(index, tile, stack.depths, self._bands(tile))
                 yield opened
-                for rows in (band.source for band in opened.bands if SOURCE in band.new):
-                    yield self._load(stack, request.tile, rows)
+                reader.begin()
+                for band in opened.bands:
+                    if band.reads:
+                        yield self._sampled(reader.read(stack, tile, band.source), stack.depths)
             except Exception as error:
                 yield Failure(index, error)
 
@@ -217,31 +219,9 @@ class Engine:
         """Bands of a tile; a single one where it is predicted at once."""
         rows, columns = tile.shown.shape
         if self.compiled is None or self.orientations > 1:
-            return (Band((0, rows), {SOURCE: (0, rows)}),)
+            return (Band((0, rows), {}, (0, rows)),)
         wanted = (tile.inside.y0, tile.inside.y1)
-        whole = self.compiled.bands(rows, wanted, wanted[1] - wanted[0])
-        first_rows = whole[0].source[1] - whole[0].source[0]
-        most = max(self.band_px // columns, 1)
-        if first_rows <= most:
-            return whole
-        extra = self.compiled.bands(rows, wanted, 1)[0].source
-        height = most - (extra[1] - extra[0])
-        return self.compiled.bands(rows, wanted, max(height, self.network.stride))
-
-    def _load(self, stack: SourceStack, tile: Tile, rows: Rows) -> Tensor:
-        """Rows of what the network is shown, normalised; read in pieces that caches can hold."""
-        whole = tile.rows(*rows).box
-        zyx: NDArray[np.float32] | None = None
-        for low in range(*rows, _ROWS_AT_ONCE):
-            shown = tile.rows(low, min(low + _ROWS_AT_ONCE, rows[1]))
-            piece = shown.show(stack.read(shown.read))
-            if zyx is None:
-                zyx = np.empty((len(piece), *whole.shape), np.float32)
-            at = low - rows[0]
-            stack.normalizer.apply(piece, out=zyx[:, at : at + piece.shape[1]])
-        if zyx is None:
-            raise IndexError(f"no rows: {rows}")
-        return self._sampled(zyx, stack.depths)
+        return self.compiled.bands(rows, wanted, max(self.band_px // columns, 1))
 
     def _sampled(self, zyx: NDArray[np.float32], depths: NDArray[np.float32] | None) -> Tensor:
         """Rows (1, planes, Y, X) as the stages take them; unchanged for other networks."""

@@ -8,14 +8,16 @@ stage, not the whole receptive field around each tile.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor
 
 from isl.core.errors import ConfigError
 from isl.inference.backends.backend import Run
+from isl.inference.scratch import Scratch
 from isl.models.stages import SOURCE, Stage
 
 Rows = tuple[int, int]
@@ -29,18 +31,22 @@ class Band:
     Attributes
     ----------
     rows
-        Rows of the image that come out of the last stage.
+        Rows of the image that come out of the last stage; none while the first stages lead in.
     new
-        Rows that the source and each stage have to add for it; empty ones are left out.
+        Rows that each stage has to add for it; stages without any are left out.
+    source
+        Rows of the source that its stages are called with; those that the band above was called
+        with may be among them. ``(0, 0)`` where none is.
     """
 
     rows: Rows
     new: Mapping[str, Rows]
+    source: Rows
 
     @property
-    def source(self) -> Rows:
-        """Rows of the source that are read for it; ``(0, 0)`` where there is nothing new."""
-        return self.new.get(SOURCE, (0, 0))
+    def reads(self) -> bool:
+        """Whether it needs the source."""
+        return self.source[1] > self.source[0]
 
 
 def plan_bands(
@@ -57,7 +63,8 @@ def plan_bands(
     wanted
         Rows to predict.
     band_px
-        Rows of each band, but for the last.
+        Rows of each band, but for the last. What the receptive field adds above the first is
+        computed in bands of its own, so that no stage has many more rows at once.
 
     Returns
     -------
@@ -71,14 +78,20 @@ def plan_bands(
     """
     if band_px < 1:
         raise ConfigError(f"bands of {band_px} rows hold nothing")
-    done = {name: low for name, (low, _) in _needed(stages, height_px, wanted).items()}
+    start, stop = wanted
+    first = _needed(stages, height_px, (start, min(start + band_px, stop)))
+    done = {name: low for name, (low, _) in first.items()}
+    lead = first[SOURCE][1] - first[SOURCE][0] - band_px if stop - start > band_px else 0
+    starts = range(start - -(-max(lead, 0) // band_px) * band_px, stop, band_px)
     bands = []
-    for start in range(wanted[0], wanted[1], band_px):
-        rows = (start, min(start + band_px, wanted[1]))
-        ends = {name: high for name, (_, high) in _needed(stages, height_px, rows).items()}
+    for row in starts:
+        rows = (max(row, start), min(max(row + band_px, start), stop))
+        needed = _needed(stages, height_px, (row, min(row + band_px, stop)))
+        ends = {name: high for name, (_, high) in needed.items()}
         new = {name: (done[name], end) for name, end in ends.items() if end > done[name]}
         done |= {name: end for name, (_, end) in new.items()}
-        bands.append(Band(rows, new))
+        new.pop(SOURCE, None)
+        bands.append(Band(rows, new, _shown(stages, new, height_px)))
     return tuple(bands)
 
 
@@ -92,6 +105,16 @@ def _needed(stages: Sequence[Stage], height_px: int, wanted: Rows) -> dict[str, 
             low, high = needed.get(name, rows)
             needed[name] = (min(low, rows[0]), max(high, rows[1]))
     return needed
+
+
+def _shown(stages: Sequence[Stage], new: Mapping[str, Rows], height_px: int) -> Rows:
+    """Rows of the source that stages are called with, all together."""
+    called = [
+        _aligned(new[stage.name], stage.reach_px, stage, height_px)
+        for stage in stages
+        if SOURCE in stage.inputs and stage.name in new
+    ]
+    return (min(low for low, _ in called), max(high for _, high in called)) if called else (0, 0)
 
 
 def _aligned(rows: Rows, reach_px: int, stage: Stage, height_px: int) -> Rows:
@@ -108,6 +131,7 @@ def flow(
     height_px: int,
     bands: Sequence[Band],
     source: Iterator[Tensor],
+    scratch: Scratch | None = None,
 ) -> Iterator[tuple[Rows, Tensor]]:
     """Let an image flow through a network.
 
@@ -120,29 +144,46 @@ def flow(
     height_px, bands
         From `plan_bands`.
     source
-        (1, planes, rows, X) for each band that has new rows of the source, in their order.
+        (1, planes, rows, X) for each band that reads the source, in their order. One is not looked
+        at again once the next has been asked for.
+    scratch
+        For what stages are called with; its own by default.
 
     Yields
     ------
     tuple of Rows and Tensor
         What the last stage gives, (1, parameters, rows, X), for the rows of each band.
     """
+    scratch = scratch or Scratch()
     kept = {SOURCE: _Kept(1)} | {stage.name: _Kept(stage.pitch_px) for stage in stages}
+    last = kept[stages[-1].name]
     for band in bands:
-        if SOURCE in band.new:
-            kept[SOURCE].append(band.source[0], next(source))
+        if band.reads:
+            kept[SOURCE].replace(band.source[0], next(source))
         for stage in stages:
             if stage.name in band.new:
-                _advance(stage, runs[stage.name], band.new[stage.name], height_px, kept)
+                _advance(stage, runs[stage.name], band.new[stage.name], height_px, kept, scratch)
                 _forget(stages, height_px, kept)
-        yield band.rows, kept[stages[-1].name].rows(*band.rows)
-        kept[stages[-1].name].drop(band.rows[1])
+        if band.rows[1] > band.rows[0]:
+            yield band.rows, last.rows(*band.rows)
+            last.drop(band.rows[1])
 
 
-def _advance(stage: Stage, run: Run, new: Rows, height_px: int, kept: Mapping[str, _Kept]) -> None:
+def _advance(
+    stage: Stage,
+    run: Run,
+    new: Rows,
+    height_px: int,
+    kept: Mapping[str, _Kept],
+    scratch: Scratch,
+) -> None:
     """Compute rows of one stage from what is kept of its inputs."""
     low, high = _aligned(new, stage.reach_px, stage, height_px)
-    found = run(*(kept[name].rows(low, high) for name in stage.inputs))
+    inputs = (
+        kept[name].rows(low, high, partial(scratch.take, index))
+        for index, name in enumerate(stage.inputs)
+    )
+    found = run(*inputs)
     rows = slice((new[0] - low) // stage.pitch_px, (new[1] - low) // stage.pitch_px)
     kept[stage.name].append(new[0], found[:, :, rows])
 
@@ -156,7 +197,8 @@ def _forget(stages: Sequence[Stage], height_px: int, kept: Mapping[str, _Kept]) 
         for name in stage.inputs:
             first[name] = min(first.get(name, height_px), low if next_row >= 0 else 0)
     for name, row in first.items():
-        kept[name].drop(row)
+        if name != SOURCE:
+            kept[name].drop(row)
 
 
 def _reach(stage: Stage) -> int:
@@ -165,7 +207,7 @@ def _reach(stage: Stage) -> int:
 
 
 class _Kept:
-    """Rows that are kept of the source or of what a stage gave.
+    """Rows that are kept of the source or of what a stage gave, as they came, from top to bottom.
 
     Attributes
     ----------
@@ -176,28 +218,53 @@ class _Kept:
     def __init__(self, pitch_px: int) -> None:
         self.pitch_px = pitch_px
         self.start = self.stop = -1
-        self._tensor: Tensor | None = None
+        self._pieces: list[Tensor] = []
 
     def append(self, start: int, rows: Tensor) -> None:
         """Add rows below."""
-        if self._tensor is None or self._tensor.shape[2] == 0:
-            self._tensor, self.start = rows, start
-        else:
-            self._tensor = torch.cat([self._tensor, rows], 2)
+        if not self._pieces:
+            self.start = start
+        self._pieces.append(rows)
         self.stop = start + rows.shape[2] * self.pitch_px
 
-    def rows(self, start: int, stop: int) -> Tensor:
-        """Some of the rows."""
-        if self._tensor is None or start < self.start or stop > self.stop:
+    def replace(self, start: int, rows: Tensor) -> None:
+        """Keep these rows and nothing else."""
+        self._pieces = []
+        self.append(start, rows)
+
+    def rows(
+        self, start: int, stop: int, room: Callable[[Sequence[int], Tensor], Tensor] | None = None
+    ) -> Tensor:
+        """Some of the rows; in the room that is made for their shape where they lie in pieces."""
+        if start < self.start or stop > self.stop:
             raise IndexError(f"rows {start} to {stop} of {self.start} to {self.stop}")
-        low, high = ((row - self.start) // self.pitch_px for row in (start, stop))
-        return self._tensor[:, :, low:high]
+        parts = self._parts((start - self.start) // self.pitch_px, (stop - start) // self.pitch_px)
+        if len(parts) == 1 and (room is None or parts[0].is_contiguous()):
+            return parts[0]
+        if room is None:
+            return torch.cat(parts, 2)
+        shape = list(parts[0].shape)
+        shape[2] = sum(part.shape[2] for part in parts)
+        return torch.cat(parts, 2, out=room(shape, parts[0]))
 
     def drop(self, row: int) -> None:
         """Forget the rows above one."""
-        if self._tensor is None or row <= self.start:
+        count = (min(row, self.stop) - self.start) // self.pitch_px
+        if count <= 0:
             return
-        row = min(row, self.stop)
-        # A copy, so that the memory of what is dropped is free.
-        kept = self._tensor[:, :, (row - self.start) // self.pitch_px :]
-        self._tensor, self.start = kept.clone(), row
+        while self._pieces and count >= self._pieces[0].shape[2]:
+            count -= self._pieces.pop(0).shape[2]
+        if count:
+            # A copy, so that the memory of what is dropped is free.
+            self._pieces[0] = self._pieces[0][:, :, count:].clone()
+        self.start = min(row, self.stop)
+
+    def _parts(self, first: int, count: int) -> list[Tensor]:
+        """Of each piece the rows that lie in a range."""
+        parts = []
+        for piece in self._pieces:
+            low, high = max(first, 0), min(first + count, piece.shape[2])
+            if high > low:
+                parts.append(piece[:, :, low:high])
+            first -= piece.shape[2]
+        return parts

@@ -10,6 +10,7 @@ import psutil
 import torch
 
 from isl.core.errors import ConfigError
+from isl.models.density import DensityNetwork
 from isl.models.labeling import LabelingNetwork
 
 _UNITS = {"": 1, "K": 1e3, "M": 1e6, "G": 1e9, "T": 1e12}
@@ -25,7 +26,7 @@ _CGROUP_FILES = (
 PROCESS_BYTES = 450_000_000
 """What a process holds beside the tiles: libraries, weights, open files."""
 
-MOST_BAND_PX = 1 << 22
+MOST_BAND_PX = 1 << 20
 """Larger bands would take more memory and be hardly faster."""
 
 HELD_SHARE = 1 / 8
@@ -38,7 +39,6 @@ _LEAST_BAND_PX = 1 << 14
 _MOST_STRIP_PX = 4096
 _STRIP_UNIT_PX = 64
 _TILE_UNIT_PX = 256
-_MARGINS_HIGH = 1.25
 
 
 def parse_bytes(text: str | float) -> int:
@@ -156,18 +156,23 @@ def sides_for(
             f"{least / 1e6:.0f} MB or more (--memory)"
         )
     band_px = min(most, MOST_BAND_PX)
-    # Wide strips overlap less with their neighbours, high bands with the band above.
-    strip = int(band_px / max(_MARGINS_HIGH * margin, 1)) - margin
-    if in_bands and strip >= _STRIP_UNIT_PX:
-        return Sides(band_px, (_MOST_STRIP_PX, _clipped(strip)))
+    strip = _strip_width(network, band_px, margin) if in_bands else 0
+    if strip >= max(margin // 2, _STRIP_UNIT_PX):
+        return Sides(band_px, (_MOST_STRIP_PX, min(strip, _MOST_STRIP_PX)))
     side = _tile_side(most, margin)
     return Sides(max(most, (side + margin) ** 2), (side, side))
 
 
+def _strip_width(network: LabelingNetwork, band_px: int, margin: int) -> int:
+    """Width at which least is computed twice, in steps that storage likes.
+
+    A strip repeats the margin of its neighbours, and each band what its stages reach above it; of
+    a strip and band of so many pixels, the one grows as the other becomes less.
+    """
+    reach = network.reach_px if isinstance(network, DensityNetwork) else network.margin_px
+    width = (band_px * margin / (2.0 * reach)) ** 0.5 if reach else _MOST_STRIP_PX + margin
+    return int(width - margin) // _STRIP_UNIT_PX * _STRIP_UNIT_PX
+
+
 def _tile_side(most_px: int, margin: int) -> int:
     return max((int(most_px**0.5) - margin) // _TILE_UNIT_PX, 1) * _TILE_UNIT_PX
-
-
-def _clipped(strip: int) -> int:
-    """A width that storage likes, where there are that many pixels."""
-    return min(strip // _STRIP_UNIT_PX * _STRIP_UNIT_PX, _MOST_STRIP_PX)

@@ -168,7 +168,7 @@ def compute_statistics(
         (S * C, Y, X), float32, in the unit of the distribution.
     """
     if isinstance(found, Tensor):
-        return torch.cat([found] * len(statistics)).float()
+        return found.repeat(len(statistics), 1, 1).float() if len(statistics) > 1 else found.float()
     limits = torch.tensor([value_range(target) for target in targets], dtype=torch.float64)
     low, high = limits.float().T[..., None, None]
     classes = found.classes(low, high)

@@ -110,7 +110,7 @@ class ConvNeXtUNet(DensityNetwork):
 
     def bytes_per_pixel(self, planes: int) -> float:
         finest = _LIVE_ACTIVATIONS * self.config.widths[0] / self.config.stem_stride**2
-        return _BYTES * (finest + 3.0 * planes)
+        return _BYTES * (finest + 4.0 * planes)
 
 
 def _blocks(channels: int, count: int) -> nn.Sequential:

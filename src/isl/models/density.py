@@ -89,6 +89,11 @@ class DensityNetwork(LabelingNetwork):
         body = Body(self).train(self.training)
         return (Stage("body", body, (SOURCE,), 1, self.margin_px, self.stride),)
 
+    @property
+    def reach_px(self) -> float:
+        """How far a stage sees, on average: twice as many rows are computed twice for a band."""
+        return float(self.margin_px)
+
     def medians_only(self) -> Self:
         """Copy whose output is (B, C, Y, X), the medians alone; weights are shared otherwise."""
         reduced = copy.copy(self)

@@ -23,7 +23,7 @@ from isl.models.distribution import PARAMETERS
 from isl.models.stages import SOURCE, Stage
 
 _BYTES = 4
-_LIVE_ACTIVATIONS = 10  # copies of the finest feature maps held at once, measured
+_LIVE_ACTIVATIONS = 12  # copies of the finest feature maps held at once, measured
 
 
 class ResidualBlock(nn.Module):
@@ -83,18 +83,17 @@ class Up(nn.Sequential):
         )
 
 
-class Merge(nn.Module):
-    """One step up: what comes from the coarser level is added to the finer one, and worked on."""
+class Join(nn.Module):
+    """One step up: what comes from the coarser level is added to the finer one."""
 
-    def __init__(self, up: nn.Module, level: nn.Module) -> None:
+    def __init__(self, up: nn.Module) -> None:
         super().__init__()
         self.up = up
-        self.level = level
 
     def forward(
         self, skip: Float[Tensor, "b c y x"], coarse: Float[Tensor, "b d v u"]
-    ) -> Float[Tensor, "b p q r"]:
-        found: Tensor = self.level(skip + self.up(coarse))
+    ) -> Float[Tensor, "b c y x"]:
+        found: Tensor = skip + self.up(coarse)
         return found
 
 
@@ -164,31 +163,57 @@ class Network(DensityNetwork):
         return raw
 
     def stages(self) -> tuple[Stage, ...]:
-        """One stage for each level on the way down, and one on the way up."""
-        config = self.config
-        pitches = [config.stem_stride * 2**level for level in range(len(config.widths))]
-        reaches = [2 * blocks * pitch for blocks, pitch in zip(config.blocks, pitches, strict=True)]
-        first = nn.Sequential(self.stem, self.encoder[0])
-        found = [Stage("down0", first, (SOURCE,), pitches[0], reaches[0] + pitches[0], pitches[0])]
+        """One stage for each residual block, with what leads to it; the last has the head too."""
+        pitches = level_pitches(self.config)
+        found = _blocks("down0", self.stem, self.encoder[0], (SOURCE,), pitches[0], pitches[0])
+        found[0] = replace(found[0], reach_px=found[0].reach_px + pitches[0])  # of the stem
+        skips = []
         for level, pitch in enumerate(pitches[1:], start=1):
-            deeper = nn.Sequential(self.down[level - 1], self.encoder[level])
-            fine = (found[-1].name,)
-            found.append(Stage(f"down{level}", deeper, fine, pitch, reaches[level], pitch))
-        for level in reversed(range(len(pitches) - 1)):
-            merge = Merge(self.up[level], self.decoder[level])
-            inputs, coarser = (f"down{level}", found[-1].name), pitches[level + 1]
-            found.append(
-                Stage(f"up{level}", merge, inputs, pitches[level], reaches[level], coarser)
-            )
+            skips.append(found[-1].name)
+            down, blocks = self.down[level - 1], self.encoder[level]
+            found += _blocks(f"down{level}", down, blocks, (skips[-1],), pitch, pitch)
+        for level in reversed(range(len(skips))):
+            join, blocks = Join(self.up[level]), self.decoder[level]
+            inputs, coarser = (skips[level], found[-1].name), pitches[level + 1]
+            found += _blocks(f"up{level}", join, blocks, inputs, pitches[level], coarser)
         last = found.pop()
-        whole = replace(last, module=With(last.module, self.head), pitch_px=1)
-        for stage in (*found, whole):
+        found.append(replace(last, module=With(last.module, self.head), pitch_px=1))
+        for stage in found:
             stage.module.train(self.training)  # what holds the parts is new, and would be training
-        return (*found, whole)
+        return tuple(found)
+
+    @property
+    def reach_px(self) -> float:
+        blocks = [*self.config.blocks, *self.config.blocks[:-1]]
+        pitches = level_pitches(self.config)
+        reaches = [2.0 * n * pitch for n, pitch in zip(blocks, pitches + pitches[:-1], strict=True)]
+        return sum(reaches) / sum(blocks)
 
     def bytes_per_pixel(self, planes: int) -> float:
         finest = _LIVE_ACTIVATIONS * self.config.widths[0] / self.config.stem_stride**2
-        return _BYTES * (finest + 3.0 * planes)
+        return _BYTES * (finest + 4.0 * planes)
+
+
+def _blocks(
+    name: str,
+    enter: nn.Module,
+    level: nn.Module,
+    inputs: tuple[str, ...],
+    pitch_px: int,
+    align_px: int,
+) -> list[Stage]:
+    """Stages of one level: the first has what leads to the level before its block."""
+    found: list[Stage] = []
+    for number, block in enumerate(level.children()):
+        module = block if found else With(enter, block)
+        found.append(Stage(f"{name}.{number}", module, inputs, pitch_px, 2 * pitch_px, align_px))
+        inputs, align_px = (found[-1].name,), pitch_px
+    return found
+
+
+def level_pitches(config: NetworkConfig) -> list[int]:
+    """Pixels of the image per pixel of each level, from the finest."""
+    return [config.stem_stride * 2**level for level in range(len(config.widths))]
 
 
 def margin_px(config: NetworkConfig) -> int:
@@ -197,7 +222,7 @@ def margin_px(config: NetworkConfig) -> int:
     Follows the longest path from an output cell back to the source: down through the decoder
     (rounding up to whole cells of each coarser level), and up again through the encoder.
     """
-    pitches = [config.stem_stride * 2**level for level in range(len(config.widths))]
+    pitches = level_pitches(config)
     reaches = [2 * blocks * pitch for blocks, pitch in zip(config.blocks, pitches, strict=True)]
     distance = 0
     for reach, coarser in zip(reaches, pitches[1:], strict=False):

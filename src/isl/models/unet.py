@@ -83,7 +83,7 @@ class UNet(DensityNetwork):
         return raw
 
     def bytes_per_pixel(self, planes: int) -> float:
-        return _BYTES * (_LIVE_ACTIVATIONS * self.config.widths[0] + 3.0 * planes)
+        return _BYTES * (_LIVE_ACTIVATIONS * self.config.widths[0] + 4.0 * planes)
 
 
 def margin_px(levels: int) -> int:
