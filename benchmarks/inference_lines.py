@@ -31,7 +31,7 @@ def line_lines(setup: Setup) -> list[str]:
     for side in sides:
         source = write_zarr(setup.folder / f"{side}.zarr", side, PLANES)
         for memory, found in runs.items():
-            if memory and side > ONE_RUN_PX:
+            if memory and side >= ONE_RUN_PX:
                 continue
             say(f"{side} px, memory {memory or 'by default'}")
             found[side] = repeated(setup, model, source, side, memory)

@@ -9,7 +9,7 @@ from isl.inference.flow import Rows
 from isl.inference.source_stack import SourceStack
 from isl.inference.tiles import Tile
 
-_ROWS_AT_ONCE = 256
+_ROWS_AT_ONCE = 64
 _NO_ROWS: tuple[Rows, NDArray[np.float32]] = ((0, 0), np.empty((0, 0, 0), np.float32))
 
 

@@ -37,15 +37,7 @@ class OnnxBackend:
     def compile(self, stage: Stage, inputs: Sequence[Tensor]) -> Run:
         """Prepare a stage: tens of milliseconds."""
         session = self._session(export_onnx(stage, inputs))
-        names = input_names(inputs)
-
-        def run(*tensors: Tensor) -> Tensor:
-            # Neither inputs nor outputs are copied: both are views of the same memory.
-            arrays = (tensor.detach().contiguous().numpy() for tensor in tensors)
-            found = session.run([OUTPUT], dict(zip(names, arrays, strict=True)))
-            return torch.from_numpy(found[0])
-
-        return run
+        return _Session(session, input_names(inputs))
 
     def _session(self, model: bytes) -> Any:
         onnxruntime: Any = import_module("onnxruntime")
@@ -60,6 +52,35 @@ class OnnxBackend:
         # Idle threads sleep: others read, write and run the other stages meanwhile.
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+
+
+class _Session:
+    """A stage as ONNX Runtime runs it."""
+
+    def __init__(self, session: Any, names: Sequence[str]) -> None:
+        self._session = session
+        self._names = names
+        self._columns = 0
+
+    def __call__(self, *tensors: Tensor) -> Tensor:
+        # Neither inputs nor outputs are copied: both are views of the same memory.
+        arrays = (tensor.detach().contiguous().numpy() for tensor in tensors)
+        given = dict(zip(self._names, arrays, strict=True))
+        columns, self._columns = self._columns, tensors[0].shape[-1]
+        options = _giving_back() if columns not in (0, self._columns) else None
+        found = self._session.run([OUTPUT], given, options)
+        return torch.from_numpy(found[0])
+
+
+def _giving_back() -> Any:
+    """For a run after which free memory is given back, as tensors of another width come now.
+
+    They would not fit where the last ones were, so that the pool would grow with each width.
+    """
+    onnxruntime: Any = import_module("onnxruntime")
+    options = onnxruntime.RunOptions()
+    options.add_run_config_entry("memory.enable_memory_arena_shrinkage", "cpu:0")
+    return options
 
 
 @cache
