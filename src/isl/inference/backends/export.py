@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import io
 import warnings
 from collections.abc import Sequence
@@ -73,7 +74,12 @@ def _by_dynamo(module: nn.Module, inputs: tuple[Tensor, ...]) -> bytes:
     """Export where tracing is gone; sizes are free wherever the module allows it."""
     written = io.BytesIO()
     exporter: Any = torch.onnx
-    free = tuple({2: torch.export.Dim.AUTO, 3: torch.export.Dim.AUTO} for _ in inputs)
+    free: tuple[Any, ...] = tuple(
+        {2: torch.export.Dim.AUTO, 3: torch.export.Dim.AUTO} for _ in inputs
+    )
+    taken = inspect.signature(module.forward).parameters.values()
+    if any(one.kind is inspect.Parameter.VAR_POSITIONAL for one in taken):
+        free = (free,)  # all of them are one argument then
     program = exporter.export(
         module,
         inputs,
