@@ -9,7 +9,7 @@ from isl.inference.flow import Rows
 from isl.inference.source_stack import SourceStack
 from isl.inference.tiles import Tile
 
-_ROWS_AT_ONCE = 64
+_ROWS_AT_ONCE = 256
 _NO_ROWS: tuple[Rows, NDArray[np.float32]] = ((0, 0), np.empty((0, 0, 0), np.float32))
 
 
@@ -53,7 +53,7 @@ class RowReader:
         found = self._room(len(above), shape_yx) if again else None
         if found is not None:
             found[:, :again] = above[:, start - low : start - low + again]
-        # In pieces that caches can hold.
+        # In pieces that caches can hold, but no smaller: chunks of a file may be decoded for each.
         for row in range(start + again, stop, _ROWS_AT_ONCE):
             shown = tile.rows(row, min(row + _ROWS_AT_ONCE, stop))
             piece = shown.show(stack.read(shown.read))
