@@ -131,7 +131,6 @@ def flow(
     height_px: int,
     bands: Sequence[Band],
     source: Iterator[Tensor],
-    scratch: Scratch | None = None,
 ) -> Iterator[tuple[Rows, Tensor]]:
     """Let an image flow through a network.
 
@@ -146,15 +145,13 @@ def flow(
     source
         (1, planes, rows, X) for each band that reads the source, in their order. One is not looked
         at again once the next has been asked for.
-    scratch
-        For what stages are called with; its own by default.
 
     Yields
     ------
     tuple of Rows and Tensor
         What the last stage gives, (1, parameters, rows, X), for the rows of each band.
     """
-    scratch = scratch or Scratch()
+    scratch = Scratch()
     kept = {SOURCE: _Kept(1)} | {stage.name: _Kept(stage.pitch_px) for stage in stages}
     last = kept[stages[-1].name]
     for band in bands:
