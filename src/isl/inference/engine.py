@@ -19,6 +19,7 @@ from isl.inference.ahead import Ahead
 from isl.inference.assembly import Assembly
 from isl.inference.compiled import Compiled
 from isl.inference.flow import Band
+from isl.inference.memory import MOST_BAND_PX
 from isl.inference.orientations import averaged
 from isl.inference.row_reader import RowReader
 from isl.inference.source_stack import SourceStack
@@ -120,7 +121,7 @@ class Engine:
     compiled: Compiled | None = None
     medians_only: bool = False
     orientations: int = 1
-    band_px: int = 1 << 21
+    band_px: int = MOST_BAND_PX
     waits: Waits = field(default_factory=Waits)
 
     def predict(self, zyx: NDArray[np.float32], depths: NDArray[np.float32] | None = None) -> Found:

@@ -91,6 +91,11 @@ def available_bytes(device: torch.device | None = None) -> int:
     return free
 
 
+def default_bytes(device: torch.device | None = None) -> int:
+    """Memory that a run takes where it is not told: half of what is free now."""
+    return available_bytes(device) // 2
+
+
 @dataclass(frozen=True)
 class Sides:
     """How large the pieces are in which images pass through a network.

@@ -19,7 +19,7 @@ from isl.inference.fingerprint import fingerprint
 from isl.inference.going_on import Begun, begun_backend
 from isl.inference.jobs import Job, find_source, output_field, provenance
 from isl.inference.keep_sources import keep_sources
-from isl.inference.memory import available_bytes, parse_bytes
+from isl.inference.memory import default_bytes, parse_bytes
 from isl.inference.model import Model
 from isl.inference.predict_settings import PredictSettings
 from isl.inference.run_plan import RunPlan
@@ -177,7 +177,7 @@ def _plan(
     model = model.on(begun or backend, threads)
     given = settings.memory
     device = model.choice.backend.device
-    memory = available_bytes(device) // 2 if given is None else parse_bytes(given)
+    memory = default_bytes(device) if given is None else parse_bytes(given)
     runner = Runner(
         model,
         statistics,

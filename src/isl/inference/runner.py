@@ -16,6 +16,7 @@ from isl.core.axes import Box
 from isl.core.config import Border
 from isl.core.errors import ChannelError, DamagedFileError, DataError, IslError
 from isl.inference.engine import Engine, Failure, Found, Part, Request
+from isl.inference.heap import give_back_large_blocks
 from isl.inference.jobs import Job, left_out_note
 from isl.inference.memory import HELD_SHARE, Sides
 from isl.inference.model import Model
@@ -161,6 +162,7 @@ class Runner:
         TaskDone or TaskFailed
             As tasks end.
         """
+        give_back_large_blocks()
         with ThreadPoolExecutor(1, "isl-writer") as pool:
             try:
                 yield from _Going(self, pool, writer, commit, advance).through(tasks)

@@ -13,7 +13,7 @@ import psutil
 from isl.core.errors import ConfigError, IslError, OutputError
 from isl.inference.cluster import ClusterPool
 from isl.inference.cluster_plan import LocalProcesses, parse_cluster
-from isl.inference.memory import available_bytes
+from isl.inference.memory import default_bytes
 from isl.inference.runner import Runner, TaskDone, TaskFailed, is_out_of_memory
 from isl.inference.spending import Spent
 from isl.inference.tasks import Task
@@ -52,7 +52,7 @@ class TaskWork:
         """Predict and write one task; with smaller tiles where memory runs out."""
         if self.own_memory:
             device = self.runner.model.choice.backend.device
-            memory_bytes = available_bytes(device) // 2
+            memory_bytes = default_bytes(device)
             self.runner = replace(self.runner, memory_bytes=memory_bytes)
             self.own_memory = False
         while True:
