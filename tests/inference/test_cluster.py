@@ -186,11 +186,13 @@ def test_import_needs_no_dask():
 
 
 SCRIPT = """
+import signal
 import sys
 from pathlib import Path
 from cluster_work import Sleeps
 from isl.inference.cluster import open_pool
 if __name__ == "__main__":
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored where tests run unattended
     with open_pool("local:2") as pool:
         list(pool.run(Sleeps(Path(sys.argv[1]), seconds=60), list(range(9))))
 """
