@@ -23,7 +23,7 @@ from isl.core.axes import Box
 from isl.core.errors import ConfigError, OutputError
 from isl.io import output_array, output_shards
 from isl.io.omezarr import open_omezarr
-from isl.io.output import output_path, resumable_output
+from isl.io.output import resumable_output
 
 
 @pytest.fixture
@@ -221,18 +221,6 @@ def test_blocks_that_do_not_fit_are_refused(tmp_path, small_chunks, box, shape, 
     with pytest.raises(ConfigError, match="field f"):
         write_block()
     assert list(tmp_path.iterdir()) == []
-
-
-@pytest.mark.parametrize("name", ["out", "out.png", ".zarr", ".ome.tif", "out.zarr.zip"])
-def test_an_ending_that_says_no_format(tmp_path, name):
-    with pytest.raises(ConfigError, match=r"use \.zarr"):
-        output_path(tmp_path / name, 1)
-
-
-def test_where_an_output_appears(tmp_path):
-    assert output_path(tmp_path / "a.OME.TIF", 1).name == "a.OME.TIF"
-    assert output_path(tmp_path / "a.OME.TIF", 2).name == "a"
-    assert output_path(tmp_path / "a.ome.zarr", 2).name == "a.ome.zarr"
 
 
 def test_pixels_can_be_sent_to_other_processes(tmp_path):

@@ -12,7 +12,8 @@ from output_images import blocks, field, image_of, plate_field, write, write_fie
 from isl.core.errors import ConfigError, DataError, OutputError
 from isl.io import remote, remote_output
 from isl.io.open import open_fovs
-from isl.io.output import check_output, resumable_output
+from isl.io.output import resumable_output
+from isl.io.output_path import check_output
 from isl.io.remote_path import as_path
 
 ITEMS = [plate_field("B/03", 0), plate_field("B/04", 0)]

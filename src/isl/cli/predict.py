@@ -107,7 +107,7 @@ def predict(
     from isl.api import open_data
     from isl.inference.model_file import load_model
     from isl.inference.predict import plan_fovs, predict_fovs
-    from isl.io.output import local_path
+    from isl.io.output_path import local_path
     from isl.io.output_place import Place
 
     bad = BadFields()

@@ -274,8 +274,7 @@ class Engine:
     def _distribution(self, source: Tensor, depths: NDArray[np.float32] | None) -> Distribution:
         """Distribution (1, C, Y, X) in the unit of the network."""
         if self.compiled is not None:
-            raw = self.compiled.image(source).cpu()
-            return SplitLogistic.from_raw(raw, targets=raw.shape[1] // PARAMETERS)
+            return _density(self.compiled.image(source))
         planes = source.shape[1]
         z_position = even_depths(planes) if depths is None else torch.from_numpy(depths)
         given = source.to(self._device).contiguous(memory_format=torch.channels_last)
@@ -283,11 +282,10 @@ class Engine:
 
     def _found(self, raw: Tensor) -> Found:
         """What the output (1, P, Y, X) of the stages says, in the unit of the images."""
-        raw = raw.cpu()
         if self.medians_only:
-            return self.offset + self.scale * raw[0]
-        found = SplitLogistic.from_raw(raw, targets=raw.shape[1] // PARAMETERS)
-        return found.map(lambda parameter: parameter[0]).affine(self.offset, self.scale)
+            return self.offset + self.scale * raw[0].cpu()
+        found = _density(raw).map(lambda parameter: parameter[0])
+        return found.affine(self.offset, self.scale)
 
     @cached_property
     def _device(self) -> torch.device:
@@ -348,6 +346,11 @@ def _joined(parts: Sequence[Part]) -> Found:
     for part in parts:
         assembly.add(part.box, cast(Distribution, part.found))
     return assembly.whole()
+
+
+def _density(raw: Tensor) -> SplitLogistic:
+    """What the output (1, P, Y, X) of the stages says, on the processor."""
+    return SplitLogistic.from_raw(raw.cpu(), targets=raw.shape[1] // PARAMETERS)
 
 
 def _exact() -> AbstractContextManager[None]:

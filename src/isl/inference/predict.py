@@ -29,9 +29,10 @@ from isl.inference.statistics import Statistic, parse_statistics
 from isl.inference.summary import OnBad, PredictSummary, Reports
 from isl.inference.work import Work
 from isl.io.fov import Fov
-from isl.io.output import check_output, local_path, output_path, resumable_output
+from isl.io.output import resumable_output
 from isl.io.output_array import ArrayLayout
 from isl.io.output_fields import OutputField, output_dtype
+from isl.io.output_path import check_output, local_path, output_path
 from isl.io.output_unfinished import read_unfinished, whole_fingerprint
 from isl.io.remote_path import as_path
 

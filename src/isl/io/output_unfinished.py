@@ -42,7 +42,7 @@ def read_unfinished(target: Path) -> Unfinished | None:
     Parameters
     ----------
     target
-        The output on this machine, see `isl.io.output.local_path`.
+        The output on this machine, see `isl.io.output_path.local_path`.
 
     Returns
     -------
