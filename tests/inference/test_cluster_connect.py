@@ -6,9 +6,9 @@ from cluster_work import Sleeps, Square
 from distributed import LocalCluster
 
 from isl.core.errors import ClusterError
+from isl.inference import cluster_window
 from isl.inference.cluster import open_pool
-from isl.inference.cluster_connect import check_versions
-from isl.inference.cluster_local import quiet
+from isl.inference.cluster_connect import check_versions, quiet
 from isl.inference.cluster_worker import set_threads
 
 PACKAGES = {
@@ -112,6 +112,24 @@ def test_workers_that_go_for_good_end_the_run(running, tmp_path):
         running.scale(0)
         with pytest.raises(ClusterError, match="has had no worker"):
             list(results)
+
+
+def test_a_run_says_that_it_waits_for_workers(running, tmp_path, monkeypatch, caplog):
+    monkeypatch.setattr(cluster_window, "SAY_S", 0.2)
+    with open_pool(running.scheduler_address, wait_s=2) as pool:
+        results = pool.run(Sleeps(tmp_path, seconds=0.2), list(range(50)))
+        next(results)
+        running.scale(0)
+        with pytest.raises(ClusterError, match="has had no worker"):
+            list(results)
+    said = [each.message for each in caplog.records if "no worker is left" in each.message]
+    assert said == ["no worker is left; waiting up to 2 s for one to come back"]
+
+
+def test_certificates_that_nobody_named_are_asked_for():
+    wanted = pytest.raises(ClusterError, match=r"tls://127\.0\.0\.1:9 wants certificates")
+    with wanted, open_pool("tls://127.0.0.1:9", connect_s=1):
+        pass
 
 
 def test_scheduler_that_goes_ends_the_run(running, tmp_path):

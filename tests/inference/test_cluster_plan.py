@@ -30,10 +30,24 @@ def test_file_of_a_scheduler(tmp_path):
 
 @pytest.mark.parametrize(
     "text",
-    ["", "local:0", "local:-1", "local:2.5", "local:x", "host:8786", "tcp://host", "4", "a b"],
+    ["", "local:0", "local:-1", "local:2.5", "local:x", "4", "a b"],
 )
 def test_anything_else_is_refused_with_the_choices(text):
     with pytest.raises(ConfigError, match=r"local:4.*tcp://host:8786.*\.json"):
+        parse_cluster(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "remedy"),
+    [
+        ("host:8786", "write tcp://host:8786"),
+        ("127.0.0.1:80", "write tcp://127.0.0.1:80"),
+        ("tcp://host", "port is missing; tcp://host:8786"),
+        ("tls://host/", "port is missing; tls://host:8786"),
+    ],
+)
+def test_half_an_address_is_completed(text, remedy):
+    with pytest.raises(ConfigError, match=remedy):
         parse_cluster(text)
 
 

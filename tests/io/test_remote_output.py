@@ -146,6 +146,12 @@ def test_another_machine_is_refused(bucket):
     assert remote.names_in(bucket) == ["p.zarr.partial"]
 
 
+def test_an_output_in_a_bucket_that_is_not_there(bucket):
+    other = bucket.with_name("nobody-made-this")
+    with pytest.raises(OutputError, match="no bucket of that name"):
+        write(other / "p.zarr", ITEMS)
+
+
 def test_what_is_no_zarr_is_not_written(bucket):
     with pytest.raises(ConfigError, match=r"only OME-Zarr.*\.zarr"):
         write(bucket / "p.ome.tif", [field()])

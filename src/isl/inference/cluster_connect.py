@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from distributed import Client
+from distributed.security import Security
 
 import isl
 from isl.core.errors import ClusterError
@@ -23,6 +24,22 @@ logger = logging.getLogger(__name__)
 DISTRIBUTION = "in-silico-labeling"
 SAME = ("python", "distributed", DISTRIBUTION)
 """Packages whose versions have to agree for tasks to be understood."""
+ENCRYPTED = ("tls://", "wss://")
+"""Addresses that are reached with certificates alone."""
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Silence what Dask logs of workers that come and go; a run says itself what matters."""
+    loggers = [logging.getLogger(name) for name in ("distributed", "distributed.client")]
+    levels = [each.level for each in loggers]
+    for each in loggers:
+        each.setLevel(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        for each, level in zip(loggers, levels, strict=True):
+            each.setLevel(level)
 
 
 @contextmanager
@@ -32,20 +49,27 @@ def connected(scheduler: Scheduler, wait_s: float, connect_s: float) -> Iterator
     Raises
     ------
     ClusterError
-        Where the scheduler cannot be reached, no worker comes within ``wait_s`` seconds, or the
-        installations differ.
+        Where the scheduler cannot be reached, or only with certificates that are not set, no worker
+        comes within ``wait_s`` seconds, or the installations differ.
     """
-    client = _connect(scheduler, connect_s)
-    try:
-        _wait_for_workers(client, scheduler, wait_s)
-        check_versions(cast("VersionsDict", client.get_versions(packages=[DISTRIBUTION])))
-        yield client
-    finally:
-        client.close()
+    with quiet():
+        client = _connect(scheduler, connect_s)
+        try:
+            _wait_for_workers(client, scheduler, wait_s)
+            check_versions(cast("VersionsDict", client.get_versions(packages=[DISTRIBUTION])))
+            yield client
+        finally:
+            client.close()
 
 
 def _connect(scheduler: Scheduler, connect_s: float) -> Client:
     address = scheduler.address if scheduler.file is None else _address_in(scheduler.file)
+    if address.startswith(ENCRYPTED) and _certificates() is None:
+        raise ClusterError(
+            f"--cluster {scheduler}: {address} wants certificates, and Dask knows of none here; "
+            "name them in its settings (distributed.comm.tls.ca-file, .client.cert and "
+            ".client.key), or use tcp:// where the scheduler does"
+        )
     try:
         return Client(address, timeout=connect_s, set_as_default=False)
     except (OSError, TimeoutError, ValueError) as error:
@@ -53,6 +77,11 @@ def _connect(scheduler: Scheduler, connect_s: float) -> Client:
             f"--cluster {scheduler}: no Dask scheduler answers there ({error}); start one with "
             "'dask scheduler', check address and port, and whether a firewall is between"
         ) from error
+
+
+def _certificates() -> Any:
+    """What Dask's settings say that this process shows a scheduler; None where they do not."""
+    return Security().get_connection_args("client").get("ssl_context")
 
 
 def _address_in(path: Path) -> str:

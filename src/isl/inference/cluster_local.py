@@ -16,6 +16,7 @@ from dask.system import CPU_COUNT
 from distributed import Client, Nanny, Scheduler, SpecCluster
 from distributed.system import MEMORY_LIMIT
 
+from isl.inference.cluster_connect import quiet
 from isl.inference.cluster_plan import WorkerPlan, cuda_devices, plan_workers
 from isl.inference.cluster_worker import IgnoreInterrupts
 
@@ -57,20 +58,6 @@ def local_processes(count: int | None) -> Iterator[tuple[Client, tuple[WorkerPla
         finally:
             _end_workers(cluster)
             client.close()
-
-
-@contextmanager
-def quiet() -> Iterator[None]:
-    """Silence what Dask logs of workers that come and go; a run says itself what matters."""
-    loggers = [logging.getLogger(name) for name in ("distributed", "distributed.client")]
-    levels = [each.level for each in loggers]
-    for each in loggers:
-        each.setLevel(logging.CRITICAL)
-    try:
-        yield
-    finally:
-        for each, level in zip(loggers, levels, strict=True):
-            each.setLevel(level)
 
 
 @contextmanager

@@ -89,8 +89,14 @@ def parse_cluster(text: str) -> LocalProcesses | Scheduler:
         return Scheduler(address=text.rstrip("/"))
     if text.endswith(".json"):
         return Scheduler(file=_existing(Path(text)))
+    if text.startswith(SCHEMES):
+        raise ConfigError(
+            f"--cluster {text}: the port is missing; {text.rstrip('/')}:8786 is usual"
+        )
+    if re.fullmatch(r"[\w.-]+:\d{2,}", text) and not text.startswith("local:"):
+        raise ConfigError(f"--cluster {text}: for a Dask scheduler write tcp://{text}")
     raise ConfigError(
-        f"--cluster {text}: this is neither 'local', 'local:4' (4 processes of this machine), "
+        f"--cluster '{text}': this is neither 'local', 'local:4' (4 processes of this machine), "
         "'tcp://host:8786' (a Dask scheduler) nor the .json file that a scheduler wrote"
     )
 

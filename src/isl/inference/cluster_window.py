@@ -21,6 +21,8 @@ TASKS_PER_WORKER = 2
 """Tasks in the hands of the scheduler for each worker: one that runs and one that waits."""
 BEAT_S = 1.0
 """How often the workers are counted while no task finishes."""
+SAY_S = 10.0
+"""After how long without any worker the run says so; a process that died is back before."""
 LOGGED_CRASHES = 3
 """Unexpected errors that are logged in full; a broken installation makes one per task."""
 
@@ -54,6 +56,7 @@ class Window:
     _submitted: int = 0
     _size: int = TASKS_PER_WORKER
     _last_seen: float = field(default_factory=time.monotonic)
+    _said: bool = False
 
     def run_all(self, items: Sequence[Any]) -> Iterator[tuple[Any, Any]]:
         """Yield each item with its result, or with its error, as they finish.
@@ -149,14 +152,20 @@ class Window:
             workers = len(self.client.nthreads())
         except (OSError, TimeoutError):
             workers = 0
+        gone_s = time.monotonic() - self._last_seen
         if workers:
-            self._last_seen = time.monotonic()
+            self._last_seen, self._said = time.monotonic(), False
             self._size = TASKS_PER_WORKER * workers
-        elif time.monotonic() - self._last_seen > self.wait_s:
+        elif gone_s > self.wait_s:
             raise ClusterError(
                 f"the scheduler {self.client.scheduler_info()['address']} has had no worker for "
                 f"{self.wait_s:.0f} s; look into the logs of the workers, start them again, and "
                 "the same command goes on with the tasks that are left"
+            )
+        elif gone_s > SAY_S and not self._said:
+            self._said = True
+            logger.warning(
+                "no worker is left; waiting up to %.0f s for one to come back", self.wait_s
             )
 
     def _cancel(self) -> None:

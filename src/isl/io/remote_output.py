@@ -54,7 +54,8 @@ def sent_output(address: RemotePath, overwrite: bool) -> Iterator[PartialFolder]
     Raises
     ------
     OutputError
-        Where the output exists, another machine writes it, or nothing can be written there.
+        Where the output exists, another machine writes it, there is no such bucket, or nothing can
+        be written there.
     """
     check_address(address, overwrite)
     spool = spool_path(address)
@@ -98,8 +99,14 @@ def _hold(address: RemotePath, spool: Path) -> RemotePath:
     marker = address.with_name(f"{address.name}.partial")
     now = datetime.now(UTC).isoformat(timespec="seconds")
     mine = {"host": host(), "folder": os.fspath(spool)}
-    if claim(marker, json.dumps(mine | {"since": now})):
-        return marker
+    try:
+        if claim(marker, json.dumps(mine | {"since": now})):
+            return marker
+    except FileNotFoundError as error:
+        raise OutputError(
+            f"{address}: there is no bucket of that name, or no permission to see it; make it, or "
+            "check the address"
+        ) from error
     try:
         held = json.loads(read_text(marker))
     except (FileNotFoundError, ValueError):
