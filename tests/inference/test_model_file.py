@@ -36,7 +36,8 @@ def test_saved_and_loaded_is_the_same(model, path, rng):
     loaded = load_model(path)
     zyx = rng.random((3, 20, 20))
     assert loaded.card == model.card
-    np.testing.assert_array_equal(loaded.predict(zyx).image, model.predict(zyx).image)
+    again = loaded.on(model.backend).predict(zyx)  # the fastest may be another, with other rounding
+    np.testing.assert_array_equal(again.image, model.predict(zyx).image)
 
 
 def test_a_loaded_model_that_has_predicted_can_be_saved_again(path, tmp_path, rng):

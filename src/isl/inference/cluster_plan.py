@@ -96,8 +96,8 @@ def parse_cluster(text: str) -> LocalProcesses | Scheduler:
     if re.fullmatch(r"[\w.-]+:\d{2,}", text) and not text.startswith("local:"):
         raise ConfigError(f"--cluster {text}: for a Dask scheduler write tcp://{text}")
     raise ConfigError(
-        f"--cluster '{text}': this is neither 'local', 'local:4' (4 processes of this machine), "
-        "'tcp://host:8786' (a Dask scheduler) nor the .json file that a scheduler wrote"
+        f"--cluster {text or repr(text)}: this is neither 'local', 'local:4' (4 processes of this "
+        "machine), 'tcp://host:8786' (a Dask scheduler) nor the .json file that a scheduler wrote"
     )
 
 
