@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import logging
 import os
 import random
@@ -20,6 +21,8 @@ from isl.core.errors import OutputError
 from isl.inference.model_file import save_model
 from isl.inference.predict import plan_fovs, predict_fovs
 from isl.inference.runner import Runner
+from isl.io import output_array
+from isl.io.output_shards import FieldWriter
 
 COMMAND = (
     "import sys; from isl.__main__ import main; sys.argv = ['isl', *sys.argv[1:]]; sys.exit(main())"
@@ -35,12 +38,12 @@ def fovs(rng):
     ]
 
 
-def tree(folder):
-    """Names and contents of all files."""
+def tree(path):
+    """Names and contents of a file, or of all files of a folder."""
+    files = [path] if path.is_file() else [each for each in path.rglob("*") if each.is_file()]
     return {
-        str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest()
-        for path in sorted(folder.rglob("*"))
-        if path.is_file()
+        str(file.relative_to(path)): hashlib.sha256(file.read_bytes()).hexdigest()
+        for file in sorted(files)
     }
 
 
@@ -67,6 +70,29 @@ def test_an_interrupted_run_goes_on_and_ends_with_the_same_bytes(model, fovs, tm
     assert summary.pixels == whole.pixels * (6 - summary.resumed) // 6
     assert tree(summary.path) == tree(whole.path)
     assert [entry.name for entry in tmp_path.iterdir() if entry.name.startswith(".")] == []
+
+
+@pytest.mark.parametrize("ending", ["zarr", "ome.tif"])
+@pytest.mark.parametrize("written", [1, 2, 4, 5, 8])
+def test_a_run_goes_on_between_the_shards_of_a_task(
+    model, fovs, tmp_path, monkeypatch, ending, written
+):
+    monkeypatch.setattr(output_array, "CHUNK_PX", 16)
+    whole = predict_fovs(model, fovs[:1], tmp_path / f"whole.{ending}")
+    write, calls = FieldWriter.write, itertools.count(1)
+
+    def failing(writer, *arguments):
+        if next(calls) > written:
+            raise KeyboardInterrupt
+        return write(writer, *arguments)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(FieldWriter, "write", failing)
+        with pytest.raises(KeyboardInterrupt):
+            predict_fovs(model, fovs[:1], tmp_path / f"p.{ending}")
+    summary = predict_fovs(model, fovs[:1], tmp_path / f"p.{ending}")
+    assert summary.resumed == written
+    assert tree(summary.path) == tree(whole.path)
 
 
 def test_progress_of_a_run_that_goes_on_counts_what_was_done(model, fovs, tmp_path):

@@ -136,9 +136,15 @@ class Work:
             self._pixels += ended.task.write.intersect(predicted).size
 
     def _commit(self, shard: Task, written: tuple[WrittenFile, ...]) -> None:
-        """Note that a shard is written, and finish its field where it is the last one."""
+        """Note that a shard is written, and finish its field where it is the last one.
+
+        What is missing of a task is predicted as one box, so that shards that were done may come
+        once more; they have been counted.
+        """
+        is_new = not self._output.is_done(shard.key)
         self._output.mark_done(shard.key, written)
-        self._leave(shard.field)
+        if is_new:
+            self._leave(shard.field)
 
     def _leave(self, field: str) -> None:
         self._left[field] -= 1
