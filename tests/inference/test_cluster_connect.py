@@ -105,23 +105,29 @@ def test_scheduler_without_workers_is_waited_for_in_vain(running):
         pass
 
 
-def test_workers_that_go_for_good_end_the_run(running, tmp_path):
-    with open_pool(running.scheduler_address, wait_s=0.5) as pool:
-        results = pool.run(Sleeps(tmp_path, seconds=0.2), list(range(50)))
-        next(results)
-        running.scale(0)
-        with pytest.raises(ClusterError, match="has had no worker"):
+@pytest.fixture
+def without_workers(running, tmp_path):
+    """Runs until some time has passed since the only worker has gone."""
+
+    def run(wait_s):
+        with open_pool(running.scheduler_address, wait_s=wait_s) as pool:
+            results = pool.run(Sleeps(tmp_path, seconds=0.2), list(range(50)))
+            next(results)
+            running.scale(0)
             list(results)
 
+    return run
 
-def test_a_run_says_that_it_waits_for_workers(running, tmp_path, monkeypatch, caplog):
+
+def test_workers_that_go_for_good_end_the_run(without_workers):
+    with pytest.raises(ClusterError, match="has had no worker"):
+        without_workers(0.5)
+
+
+def test_a_run_says_that_it_waits_for_workers(without_workers, monkeypatch, caplog):
     monkeypatch.setattr(cluster_window, "SAY_S", 0.2)
-    with open_pool(running.scheduler_address, wait_s=2) as pool:
-        results = pool.run(Sleeps(tmp_path, seconds=0.2), list(range(50)))
-        next(results)
-        running.scale(0)
-        with pytest.raises(ClusterError, match="has had no worker"):
-            list(results)
+    with pytest.raises(ClusterError, match="has had no worker"):
+        without_workers(2)
     said = [each.message for each in caplog.records if "no worker is left" in each.message]
     assert said == ["no worker is left; waiting up to 2 s for one to come back"]
 

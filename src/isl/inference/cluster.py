@@ -149,7 +149,9 @@ def open_pool(
     """
     where = parse_cluster(cluster)
     require("distributed", "cluster", "--cluster")
-    with _client(where, wait_s, connect_s) as pool:
+    from isl.inference.cluster_connect import quiet
+
+    with quiet(), _client(where, wait_s, connect_s) as pool:
         # Not undone: another run may share the workers, and nobody hears what is sent to no one.
         pool.client.forward_logging("isl", logging.WARNING)
         yield pool

@@ -52,14 +52,13 @@ def connected(scheduler: Scheduler, wait_s: float, connect_s: float) -> Iterator
         Where the scheduler cannot be reached, or only with certificates that are not set, no worker
         comes within ``wait_s`` seconds, or the installations differ.
     """
-    with quiet():
-        client = _connect(scheduler, connect_s)
-        try:
-            _wait_for_workers(client, scheduler, wait_s)
-            check_versions(cast("VersionsDict", client.get_versions(packages=[DISTRIBUTION])))
-            yield client
-        finally:
-            client.close()
+    client = _connect(scheduler, connect_s)
+    try:
+        _wait_for_workers(client, scheduler, wait_s)
+        check_versions(cast("VersionsDict", client.get_versions(packages=[DISTRIBUTION])))
+        yield client
+    finally:
+        client.close()
 
 
 def _connect(scheduler: Scheduler, connect_s: float) -> Client:

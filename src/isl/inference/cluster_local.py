@@ -16,7 +16,6 @@ from dask.system import CPU_COUNT
 from distributed import Client, Nanny, Scheduler, SpecCluster
 from distributed.system import MEMORY_LIMIT
 
-from isl.inference.cluster_connect import quiet
 from isl.inference.cluster_plan import WorkerPlan, cuda_devices, plan_workers
 from isl.inference.cluster_worker import IgnoreInterrupts
 
@@ -50,7 +49,7 @@ def local_processes(count: int | None) -> Iterator[tuple[Client, tuple[WorkerPla
         The connection, and what each process got.
     """
     plans = plan_workers(count, CPU_COUNT, int(MEMORY_LIMIT), cuda_devices())
-    with quiet(), dask.config.set(SETTINGS), _start(plans) as cluster:
+    with dask.config.set(SETTINGS), _start(plans) as cluster:
         client = Client(cluster, set_as_default=False)
         try:
             client.register_plugin(IgnoreInterrupts())
