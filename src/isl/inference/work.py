@@ -34,9 +34,9 @@ class Work:
     ) -> None:
         self._plan, self._output, self._reports, self._progress = plan, output, reports, progress
         self._runner = plan.runner
-        self._left = Counter(
-            shard.field for task in plan.tasks for shard in plan.runner.shards(task)
-        )
+        self._left: dict[str, set[Task]] = {name: set() for name in plan.runner.jobs}
+        for task in plan.tasks:
+            self._left[task.field].update(plan.runner.shards(task))
         self._said: list[TaskDone] = []
         self._failed: set[str] = set()
         self._parts_left: Counter[str] = Counter()
@@ -75,7 +75,7 @@ class Work:
                 self._advance(task.field, self._plan.parts[task] - parts_left)
             for shard in done:
                 self._resumed += 1
-                self._leave(shard.field)
+                self._leave(shard)
 
     def _missing(self, task: Task) -> Task | None:
         """The part of a task that is not done; None where all of it is."""
@@ -139,17 +139,15 @@ class Work:
         """Note that a shard is written, and finish its field where it is the last one.
 
         What is missing of a task is predicted as one box, so that shards that were done may come
-        once more; they have been counted.
+        once more.
         """
-        is_new = not self._output.is_done(shard.key)
         self._output.mark_done(shard.key, written)
-        if is_new:
-            self._leave(shard.field)
+        self._leave(shard)
 
-    def _leave(self, field: str) -> None:
-        self._left[field] -= 1
-        if self._left[field] == 0:
-            self._output.finish_field(field)
+    def _leave(self, shard: Task) -> None:
+        self._left[shard.field].discard(shard)
+        if not self._left[shard.field]:
+            self._output.finish_field(shard.field)
 
     def _advance(self, field: str, parts: int) -> None:
         """Report tiles; where they had to be smaller, they are more than was said at first."""
