@@ -3,6 +3,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 
 import psutil
@@ -16,6 +17,7 @@ from cluster_work import (
     Remembers,
     Sleeps,
     Square,
+    Tells,
     UnportableError,
     Warns,
 )
@@ -31,6 +33,14 @@ SQUARES = {number: number**2 for number in NUMBERS}
 def pool():
     with open_pool("local:2") as opened:
         yield opened
+
+
+def wait_for(happened):
+    """Wait for something that other threads or processes do, for as long as a test may take."""
+    give_up = time.monotonic() + 120
+    while not happened():
+        assert time.monotonic() < give_up, "it has not happened"
+        time.sleep(0.01)
 
 
 def workers_of(process):
@@ -95,10 +105,7 @@ def test_bug_fails_the_run_after_the_others_are_done(pool, tmp_path, caplog):
 
 
 def test_warnings_of_workers_arrive_here(pool, tmp_path, caplog):
-    list(pool.run(Warns(tmp_path), list(NUMBERS)))
-    deadline = time.monotonic() + 5
-    while "a doubt about 3" not in caplog.text and time.monotonic() < deadline:
-        time.sleep(0.02)
+    list(pool.run(Warns(tmp_path), list(NUMBERS)))  # what a task says comes before its result
     (record,) = [r for r in caplog.records if r.getMessage() == "a doubt about 3"]
     assert record.levelno == logging.WARNING
     assert record.name == "isl.inference.somewhere"
@@ -107,6 +114,47 @@ def test_warnings_of_workers_arrive_here(pool, tmp_path, caplog):
 def test_killed_worker_costs_nothing_but_time(pool, tmp_path):
     assert dict(pool.run(DiesOnce(tmp_path), list(NUMBERS))) == SQUARES
     assert (tmp_path / "died").exists()
+
+
+def test_what_a_killed_worker_had_done_is_not_lost(pool, tmp_path):
+    """Tasks are done, and nobody has asked for their results, when their worker dies."""
+    results = pool.run(Tells(tmp_path), list(NUMBERS))
+    first = next(results)
+    wait_for(lambda: len(list(tmp_path.iterdir())) >= 2)
+    for pid in {int(path.read_text()) for path in tmp_path.iterdir()}:
+        os.kill(pid, signal.SIGKILL)
+    assert dict([first, *results]) == SQUARES
+
+
+def test_worker_killed_while_it_starts_is_started_anew(tmp_path):
+    """A process is there long before it knows the scheduler."""
+    killed, here = [], psutil.Process()
+    before = workers_of(here)
+
+    def kill():
+        wait_for(lambda: set(workers_of(here)) - set(before))
+        killed.extend(set(workers_of(here)) - set(before))
+        for process in killed:
+            process.kill()
+
+    thread = threading.Thread(target=kill)
+    thread.start()
+    with open_pool("local:2") as started:
+        thread.join()
+        assert killed
+        assert dict(started.run(Square(tmp_path), list(NUMBERS))) == SQUARES
+
+
+@pytest.mark.slow
+def test_workers_come_back_however_often_they_die(pool, tmp_path):
+    """Dask ends a nanny whose process is not there 15 s after it has died."""
+    until = time.monotonic() + 30
+    while time.monotonic() < until:
+        folder = tmp_path / str(time.monotonic_ns())
+        folder.mkdir()
+        results = dict(pool.run(DiesAlways(folder), list(NUMBERS)))
+        assert isinstance(results[3], WorkerDiedError)
+    wait_for(lambda: pool.workers == 2)
 
 
 def test_task_that_kills_its_workers_is_named_and_the_rest_goes_on(pool, tmp_path):
@@ -126,22 +174,30 @@ def test_caller_that_stops_early_cancels_the_rest(pool, tmp_path):
 
 
 def test_few_tasks_are_in_the_hands_of_the_scheduler(pool, tmp_path):
-    results = pool.run(Sleeps(tmp_path, seconds=0.02), list(range(100)))
+    results = pool.run(Tells(tmp_path), list(range(100)))
     next(results)
-    time.sleep(0.5)
-    assert len(list(tmp_path.iterdir())) <= 5
+    # Workers take tasks in order: once these are done, those of the first run are.
+    assert dict(pool.run(Square(tmp_path), list(NUMBERS))) == SQUARES
+    assert 1 <= len(list(tmp_path.iterdir())) <= 4
     results.close()
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="needs signals to a thread")
 def test_interruption_cancels_and_leaves_the_pool_usable(pool, tmp_path):
-    before = signal.signal(signal.SIGALRM, signal.default_int_handler)
-    signal.setitimer(signal.ITIMER_REAL, 0.5)
+    def interrupt():
+        wait_for(lambda: any(tmp_path.iterdir()))
+        signal.pthread_kill(threading.main_thread().ident, signal.SIGUSR1)
+
+    before = signal.signal(signal.SIGUSR1, signal.default_int_handler)
+    thread = threading.Thread(target=interrupt)
+    thread.start()
     try:
         with pytest.raises(KeyboardInterrupt):
-            list(pool.run(Sleeps(tmp_path, seconds=1), list(range(100))))
+            list(pool.run(Sleeps(tmp_path, seconds=1), list(range(1000))))
+        thread.join()
     finally:
-        signal.signal(signal.SIGALRM, before)
-    assert len(list(tmp_path.iterdir())) <= 4
+        signal.signal(signal.SIGUSR1, before)
+    assert len(list(tmp_path.iterdir())) < 1000
     assert dict(pool.run(Square(tmp_path), list(NUMBERS))) == SQUARES
 
 
@@ -157,6 +213,15 @@ def test_scheduler_that_does_not_answer_is_an_error():
         open_pool("tcp://127.0.0.1:1", connect_s=1),
     ):
         pass
+
+
+def test_runs_of_one_pool_do_not_meet(pool, tmp_path):
+    given_up = pool.run(Square(tmp_path), list(range(1000)))
+    next(given_up)
+    others = pool.run(Square(tmp_path), list(NUMBERS))
+    first = next(others)
+    given_up.close()
+    assert dict([first, *others]) == SQUARES
 
 
 def test_existing_scheduler_is_shared(pool, tmp_path):
@@ -194,7 +259,7 @@ from isl.inference.cluster import open_pool
 if __name__ == "__main__":
     signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored where tests run unattended
     with open_pool("local:2") as pool:
-        list(pool.run(Sleeps(Path(sys.argv[1]), seconds=60), list(range(9))))
+        list(pool.run(Sleeps(Path(sys.argv[1]), seconds=600), list(range(9))))
 """
 
 
@@ -212,17 +277,14 @@ def test_interrupted_process_leaves_no_orphans_and_says_little(tmp_path, number)
         text=True,
         start_new_session=True,
     )
-    while len(list(started.iterdir())) < 2:
-        assert run.poll() is None
-        time.sleep(0.1)
+    wait_for(lambda: run.poll() is not None or len(list(started.iterdir())) == 2)
+    assert run.poll() is None
     workers = workers_of(psutil.Process(run.pid))
     assert len(workers) == 2
-    sent = time.monotonic()
     # A terminal sends Ctrl-C to the workers too; SIGKILL hits the main process alone.
     (os.killpg if number == signal.SIGINT else os.kill)(run.pid, number)
-    _, errors = run.communicate(timeout=20)
-    assert time.monotonic() - sent < 10
-    _, alive = psutil.wait_procs(workers, timeout=5)
+    _, errors = run.communicate(timeout=60)  # far less than a task takes
+    _, alive = psutil.wait_procs(workers, timeout=60)
     assert not alive
     if number == signal.SIGINT:
         assert errors.count("Traceback") == 1

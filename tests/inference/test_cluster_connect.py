@@ -139,7 +139,7 @@ def test_certificates_that_nobody_named_are_asked_for():
 
 
 def test_scheduler_that_goes_ends_the_run(running, tmp_path):
-    with open_pool(running.scheduler_address, wait_s=0.5) as pool:
+    with open_pool(running.scheduler_address) as pool:
         results = pool.run(Sleeps(tmp_path, seconds=0.2), list(range(50)))
         next(results)
         running.close()

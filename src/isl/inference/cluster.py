@@ -5,8 +5,8 @@ from __future__ import annotations
 import logging
 import uuid
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from isl.core.errors import IslError
@@ -15,6 +15,8 @@ from isl.inference.cluster_plan import LocalProcesses, Scheduler, WorkerPlan, pa
 
 if TYPE_CHECKING:
     from distributed import Client
+
+    from isl.inference.cluster_window import Window
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -56,11 +58,14 @@ class ClusterPool:
         What each process of this machine got; empty for a cluster that ran already.
     wait_s
         How long there may be no worker before a run gives up.
+    windows
+        Of the runs that go on, by their names.
     """
 
     client: Client
     plans: tuple[WorkerPlan, ...]
     wait_s: float
+    windows: dict[str, Window] = field(default_factory=dict)
 
     @property
     def workers(self) -> int:
@@ -94,16 +99,28 @@ class ClusterPool:
         """
         from distributed.protocol.pickle import dumps
 
+        from isl.inference.cluster_connect import ask_workers
         from isl.inference.cluster_window import Window
         from isl.inference.cluster_worker import WorkPlugin
 
         run = f"isl-{uuid.uuid4().hex[:8]}"
-        self.client.register_plugin(WorkPlugin(run, dumps(work)))
+        ask_workers(self.client.register_plugin, WorkPlugin(run, dumps(work)))
+        self.windows[run] = window = Window(self.client, run, self.wait_s)
         try:
-            yield from Window(self.client, run, self.wait_s).run_all(items)
+            yield from window.run_all(items)
         finally:
-            if self.client.status == "running":
-                self.client.unregister_worker_plugin(run)
+            del self.windows[run]
+            # A worker that is dead has nothing to forget.
+            with suppress(OSError):
+                if self.client.status == "running":
+                    self.client.unregister_worker_plugin(run)
+
+    def hear(self, event: tuple[float, tuple[str, str, bytes]]) -> None:
+        """Hand an outcome to its run; those of others that share the scheduler come here too."""
+        _, (run, key, outcome) = event
+        window = self.windows.get(run)
+        if window is not None:
+            window.hear(key, outcome)
 
     def check_paths(self, paths: Sequence[str]) -> None:
         """Refuse workers that do not see these files, see `cluster_connect.check_paths`."""
@@ -149,11 +166,13 @@ def open_pool(
     """
     where = parse_cluster(cluster)
     require("distributed", "cluster", "--cluster")
-    from isl.inference.cluster_connect import quiet
+    from isl.inference.cluster_connect import ask_workers, quiet
+    from isl.inference.cluster_worker import OUTCOMES
 
     with quiet(), _client(where, wait_s, connect_s) as pool:
         # Not undone: another run may share the workers, and nobody hears what is sent to no one.
-        pool.client.forward_logging("isl", logging.WARNING)
+        ask_workers(pool.client.forward_logging, "isl", logging.WARNING)
+        pool.client.subscribe_topic(OUTCOMES, pool.hear)
         yield pool
 
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from distributed import Client
 from distributed.security import Security
@@ -21,11 +22,19 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
+T = TypeVar("T")
+
 DISTRIBUTION = "in-silico-labeling"
 SAME = ("python", "distributed", DISTRIBUTION)
 """Packages whose versions have to agree for tasks to be understood."""
 ENCRYPTED = ("tls://", "wss://")
 """Addresses that are reached with certificates alone."""
+TRIES = 5
+"""How often all workers are asked for something before the scheduler counts as gone."""
+LOST = (
+    "the connection to the scheduler was lost; start it again, and the same command goes on with "
+    "the tasks that are left"
+)
 
 
 @contextmanager
@@ -42,6 +51,35 @@ def quiet() -> Iterator[None]:
             each.setLevel(level)
 
 
+def ask_workers(ask: Callable[..., T], *arguments: object) -> T:
+    """Ask all workers at once for something; again where one of them dies while it is asked.
+
+    Parameters
+    ----------
+    ask
+        Method of a `Client` that fails unless each worker answers.
+    *arguments
+        What it is called with.
+
+    Returns
+    -------
+    T
+        What ``ask`` gives.
+
+    Raises
+    ------
+    ClusterError
+        Where it fails again and again, as when the scheduler is gone.
+    """
+    for _ in range(TRIES - 1):
+        with suppress(OSError):
+            return ask(*arguments)
+    try:
+        return ask(*arguments)
+    except OSError as error:
+        raise ClusterError(f"{LOST} ({error})") from error
+
+
 @contextmanager
 def connected(scheduler: Scheduler, wait_s: float, connect_s: float) -> Iterator[Client]:
     """Connect, wait for the first worker and check the installations.
@@ -55,7 +93,8 @@ def connected(scheduler: Scheduler, wait_s: float, connect_s: float) -> Iterator
     client = _connect(scheduler, connect_s)
     try:
         _wait_for_workers(client, scheduler, wait_s)
-        check_versions(cast("VersionsDict", client.get_versions(packages=[DISTRIBUTION])))
+        versions = ask_workers(partial(client.get_versions, packages=[DISTRIBUTION]))
+        check_versions(cast("VersionsDict", versions))
         yield client
     finally:
         client.close()
@@ -176,7 +215,7 @@ def check_paths(client: Client, paths: Sequence[str]) -> None:
 
         return [path for path in wanted if not os.path.exists(path)]
 
-    for worker, absent in client.run(missing, list(paths)).items():
+    for worker, absent in ask_workers(client.run, missing, list(paths)).items():
         if absent:
             raise ClusterError(
                 f"worker {worker} does not see {absent[0]}; images, model and output have to be in "

@@ -13,13 +13,16 @@ from typing import Any
 
 import dask
 from dask.system import CPU_COUNT
-from distributed import Client, Nanny, Scheduler, SpecCluster
+from distributed import Client, Nanny, Scheduler, SpecCluster, Status
 from distributed.system import MEMORY_LIMIT
 
+from isl.inference.cluster_connect import ask_workers
 from isl.inference.cluster_plan import WorkerPlan, cuda_devices, plan_workers
 from isl.inference.cluster_worker import IgnoreInterrupts
 
 HOST = "127.0.0.1"
+STARTS = 3
+"""How often a worker is started at first; later its nanny starts it anew whenever it died."""
 KILL_S = 0.5
 """How long a worker that still works is asked to stop before it is ended; its task is lost anyway,
 as the caller does not wait for it."""
@@ -31,6 +34,9 @@ SETTINGS = {
     "distributed.worker.memory.pause": False,
     "distributed.worker.memory.terminate": 0.95,
     "distributed.scheduler.worker-ttl": "5 minutes",
+    # Nannies start anew what died. The cluster looks this long after a death whether a process is
+    # there, and would end the nanny for good where it has just died again or is slow to start.
+    "distributed.deploy.lost-worker-timeout": "52 weeks",
 }
 
 
@@ -52,7 +58,7 @@ def local_processes(count: int | None) -> Iterator[tuple[Client, tuple[WorkerPla
     with dask.config.set(SETTINGS), _start(plans) as cluster:
         client = Client(cluster, set_as_default=False)
         try:
-            client.register_plugin(IgnoreInterrupts())
+            ask_workers(client.register_plugin, IgnoreInterrupts())
             yield client, plans
         finally:
             _end_workers(cluster)
@@ -91,6 +97,15 @@ class _Nanny(Nanny):  # type: ignore[misc]
             resource_tracker.ensure_running()  # which would lift the block where it starts
             signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
         return await super().start_unsafe()
+
+    async def instantiate(self) -> Status:
+        """Start the process, and once more where it dies before it is ready."""
+        status = await super().instantiate()
+        for _ in range(STARTS - 1):
+            if status == Status.running or self.status == Status.running:
+                break
+            status = await super().instantiate()
+        return status
 
 
 def _options(plan: WorkerPlan) -> dict[str, Any]:

@@ -11,8 +11,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from distributed import Client, Future, KilledWorker
+from distributed.protocol.pickle import loads
 
 from isl.core.errors import ClusterError, IslError, WorkerDiedError
+from isl.inference.cluster_connect import LOST
 from isl.inference.cluster_worker import Crashed, Outcome, Refused, run_task
 
 logger = logging.getLogger(__name__)
@@ -51,8 +53,8 @@ class Window:
     wait_s: float
     crashes: list[str] = field(default_factory=list)
     suspects: list[Any] = field(default_factory=list)
-    _finished: queue.SimpleQueue[Future[Any]] = field(default_factory=queue.SimpleQueue)
-    _pending: dict[Any, tuple[Future[Any], Any]] = field(default_factory=dict)
+    _heard: queue.SimpleQueue[tuple[str, bytes | None]] = field(default_factory=queue.SimpleQueue)
+    _pending: dict[str, tuple[Future[Any], Any]] = field(default_factory=dict)
     _submitted: int = 0
     _size: int = TASKS_PER_WORKER
     _last_seen: float = field(default_factory=time.monotonic)
@@ -86,55 +88,59 @@ class Window:
             while waiting or self._pending:
                 while waiting and len(self._pending) < self._size:
                     self._submit(waiting.popleft())
-                future = self._next()
-                if future is not None:
-                    yield from self._receive(future, alone=alone)
+                heard = self._next()
+                if heard is not None:
+                    yield from self._receive(*heard, alone=alone)
         finally:
             self._cancel()
 
     def _submit(self, item: Any) -> None:
         key = f"{self.run}-{self._submitted}"
         self._submitted += 1
-        future = self.client.submit(run_task, self.run, item, key=key, pure=False)
+        future = self.client.submit(run_task, self.run, key, item, key=key, pure=False)
         self._pending[key] = (future, item)
-        future.add_done_callback(self._finished.put)
+        future.add_done_callback(lambda ended: self._heard.put((ended.key, None)))
 
-    def _next(self) -> Future[Any] | None:
-        """The next future that is finished; None where nothing happened for a while."""
+    def hear(self, key: str, outcome: bytes) -> None:
+        """Take in what a worker sent about a task; called by the thread of the client."""
+        self._heard.put((key, outcome))
+
+    def _next(self) -> tuple[str, bytes | None] | None:
+        """The next task that ended, and its outcome; None where nothing happened for a while."""
         try:
-            return self._finished.get(timeout=BEAT_S)
+            return self._heard.get(timeout=BEAT_S)
         except queue.Empty:
             self._count_workers()
             return None
 
-    def _receive(self, future: Future[Any], *, alone: bool) -> Iterator[tuple[Any, Any]]:
-        """Result of a future, as zero or one pair."""
-        if future.key not in self._pending:
+    def _receive(self, key: str, sent: bytes | None, *, alone: bool) -> Iterator[tuple[Any, Any]]:
+        """What became of a task, as zero or one pair.
+
+        Without an outcome the task did not end by itself: the outcome comes before the end.
+        """
+        if key not in self._pending:
             return
-        if future.status in ("cancelled", "lost"):
-            raise ClusterError(
-                "the connection to the scheduler was lost; start "
-                "it again, and the same command goes on with the tasks that are left"
-            )
-        _, item = self._pending.pop(future.key)
-        if future.status == "error":
-            result = self._failure(future, item, alone=alone)
+        future, item = self._pending.pop(key)
+        if sent is not None:
+            result = self._outcome(item, loads(sent))
+        elif future.status == "cancelled":
+            raise ClusterError(LOST)
         else:
-            result = self._outcome(future, item)
+            result = self._failure(future, item, alone=alone)
         if result is not None:
             yield item, result[0]
 
-    def _outcome(self, future: Future[Any], item: Any) -> tuple[Any] | None:
-        outcome: Outcome = future.result()
+    def _outcome(self, item: Any, outcome: Outcome) -> tuple[Any] | None:
         if isinstance(outcome, Crashed):
             self._crash(item, outcome)
             return None
         return (outcome.error,) if isinstance(outcome, Refused) else (outcome.value,)
 
     def _failure(self, future: Future[Any], item: Any, *, alone: bool) -> tuple[IslError] | None:
-        error = future.exception()
+        error = future.exception() if future.status == "error" else None
         if not isinstance(error, KilledWorker):
-            self._crash(item, Crashed("unknown", f"{type(error).__name__}: {error}", str(error)))
+            text = f"{type(error).__name__}: {error}" if error else "it ended without an outcome"
+            self._crash(item, Crashed("unknown", text, str(error)))
         elif alone:
             return (WorkerDiedError(_death(item)),)
         else:
@@ -156,16 +162,17 @@ class Window:
         if workers:
             self._last_seen, self._said = time.monotonic(), False
             self._size = TASKS_PER_WORKER * workers
-        elif gone_s > self.wait_s:
+            return
+        if gone_s > SAY_S and not self._said:
+            self._said = True
+            logger.warning(
+                "no worker is left; waiting up to %.0f s for one to come back", self.wait_s
+            )
+        if gone_s > self.wait_s:
             raise ClusterError(
                 f"the scheduler {self.client.scheduler_info()['address']} has had no worker for "
                 f"{self.wait_s:.0f} s; look into the logs of the workers, start them again, and "
                 "the same command goes on with the tasks that are left"
-            )
-        elif gone_s > SAY_S and not self._said:
-            self._said = True
-            logger.warning(
-                "no worker is left; waiting up to %.0f s for one to come back", self.wait_s
             )
 
     def _cancel(self) -> None:

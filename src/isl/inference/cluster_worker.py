@@ -15,10 +15,14 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from distributed import Worker, WorkerPlugin, get_worker
+from distributed.protocol.pickle import dumps
 
 from isl.core.errors import ClusterError, IslError
 
 logger = logging.getLogger(__name__)
+
+OUTCOMES = "isl-outcomes"
+"""Topic of the scheduler's events under which workers send what became of their tasks."""
 
 
 @dataclass(frozen=True)
@@ -126,21 +130,29 @@ def set_threads(count: int) -> None:
         torch.set_num_threads(count)
 
 
-def run_task(run: str, item: Any) -> Outcome:
-    """Do the work of a run for one item.
+def run_task(run: str, key: str, item: Any) -> None:
+    """Do the work of a run for one item, and send off what became of it.
+
+    A result that waits in the memory of a worker is lost with it, and fetching one from a worker
+    that has just died takes as long as a connection may take. So the outcome travels as an event,
+    on the stream on which the worker tells that the task has ended, and before that: whoever hears
+    of the end has the outcome.
 
     Parameters
     ----------
     run
         Name of the run, as registered with `WorkPlugin`.
+    key
+        Of the task.
     item
         What the work is called with.
-
-    Returns
-    -------
-    Outcome
-        Errors are values, so that the cluster does not take them for its own.
     """
+    outcome = dumps(_outcome(run, item))
+    get_worker().log_event(OUTCOMES, (run, key, outcome))
+
+
+def _outcome(run: str, item: Any) -> Outcome:
+    """What becomes of an item; errors are values, so that Dask does not take them for its own."""
     try:
         return Done(_known[run](item))
     except IslError as error:
