@@ -10,6 +10,7 @@ import random
 import signal
 import subprocess
 import sys
+import threading
 import time
 
 import numpy as np
@@ -70,6 +71,19 @@ def test_an_interrupted_run_goes_on_and_ends_with_the_same_bytes(model, fovs, tm
     assert summary.pixels == whole.pixels * (6 - summary.resumed) // 6
     assert tree(summary.path) == tree(whole.path)
     assert [entry.name for entry in tmp_path.iterdir() if entry.name.startswith(".")] == []
+
+
+def test_an_interrupted_run_leaves_no_thread_that_could_write(model, fovs, tmp_path):
+    def interrupt(*told):
+        raise KeyboardInterrupt
+
+    blank = make_fov(np.zeros((2, 3, 70, 90), np.uint16), name="blank")
+    before = set(threading.enumerate())
+    with pytest.raises(KeyboardInterrupt) as interrupted:
+        predict_fovs(model, [fovs[0], blank, *fovs[1:]], tmp_path / "p.zarr", on_bad=interrupt)
+    begun = [t.name for t in set(threading.enumerate()) - before if t.name.startswith("isl-")]
+    assert begun == []
+    del interrupted  # until here its frames keep what they held
 
 
 @pytest.mark.parametrize("ending", ["zarr", "ome.tif"])

@@ -2,9 +2,11 @@
 
 import errno
 import os
+import signal
 import subprocess
 import sys
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 
@@ -12,7 +14,7 @@ import pytest
 
 from isl.core.errors import DamagedFileError, OutputError
 from isl.io import staging
-from isl.io.staging import MARKER, staged
+from isl.io.staging import MARKER, staged, to_the_end
 
 
 def write_folder(path: Path, *, overwrite=False, **files: str) -> None:
@@ -261,6 +263,88 @@ def test_what_a_thread_writes_after_the_interruption_goes_too(tmp_path):
         work()
     assert listing(tmp_path) == []
     ended.set()
+
+
+def test_a_thread_that_does_not_end_leaves_no_more_than_the_next_run_removes(tmp_path):
+    """A daemon is not waited for; here it writes once the block is left."""
+    left = threading.Event()
+
+    def write_late(folder):
+        left.wait()
+        folder.mkdir(parents=True)
+
+    def work():
+        with staged(tmp_path / "out", overwrite=False) as folder:
+            thread = threading.Thread(target=write_late, args=(folder / "chunks",), daemon=True)
+            thread.start()
+            started.append(thread)
+            raise KeyboardInterrupt
+
+    started = []
+    with pytest.raises(KeyboardInterrupt):
+        work()
+    assert listing(tmp_path) == []
+    left.set()
+    started[0].join()
+    assert len(listing(tmp_path)) == 1
+    write_folder(tmp_path / "out", one="1")
+    assert listing(tmp_path) == ["out"]
+
+
+def test_threads_of_pools_and_those_begun_before_are_not_waited_for(tmp_path):
+    left = threading.Event()
+    before = threading.Thread(target=left.wait)
+    before.start()
+    with ThreadPoolExecutor(1) as pool:
+
+        def work():
+            with staged(tmp_path / "out", overwrite=False):
+                pool.submit(left.wait)
+                raise KeyboardInterrupt
+
+        with pytest.raises(KeyboardInterrupt):
+            work()
+        left.set()
+    before.join()
+
+
+def test_one_process_may_write_an_output_several_times_at_once(tmp_path):
+    with staged(tmp_path / "out", overwrite=True) as first:
+        first.mkdir()
+        write_folder(tmp_path / "out", one="1")
+        assert first.is_dir()
+    assert listing(tmp_path) == ["out"]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs signals to a thread")
+def test_what_is_written_to_the_end_is_waited_for_when_interrupted():
+    """As a library does: the main thread hears of the interruption while another one writes."""
+    begun, heard, written = threading.Event(), threading.Event(), []
+
+    def write(text):
+        begun.set()
+        heard.wait()
+        written.append(text)
+
+    def interrupt():
+        begun.wait()
+        signal.pthread_kill(threading.main_thread().ident, signal.SIGUSR1)
+
+    def on_signal(number, frame):
+        heard.set()
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGUSR1, on_signal)
+    thread = threading.Thread(target=interrupt)
+    thread.start()
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            to_the_end(write, "whole")
+    finally:
+        signal.signal(signal.SIGUSR1, before)
+    thread.join()
+    assert written == ["whole"]
+    assert to_the_end(len, "four") == 4
 
 
 def test_a_folder_that_vanishes_is_explained(tmp_path):

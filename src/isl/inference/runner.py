@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
@@ -143,7 +143,7 @@ class Runner:
         writer: Callable[[str], FieldWriter],
         commit: Commit,
         advance: Callable[[Task], None],
-    ) -> Iterator[TaskDone | TaskFailed]:
+    ) -> Generator[TaskDone | TaskFailed]:
         """Predict tasks and write them.
 
         Parameters

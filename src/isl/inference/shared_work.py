@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -85,7 +85,7 @@ class TaskWork:
 
 def share(
     pool: ClusterPool, runner: Runner, tasks: Sequence[Task], output: Output, memory_given: bool
-) -> Iterator[Ended]:
+) -> Generator[Ended]:
     """Have tasks done by the processes of a pool.
 
     Parameters

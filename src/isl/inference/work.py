@@ -6,6 +6,7 @@ import logging
 import time
 from collections import Counter
 from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import replace
 
 from isl.core.progress import Progress, ProgressCallback
@@ -100,8 +101,9 @@ class Work:
                     self._commit,
                     lambda task: self._advance(task.field, 1),
                 )
-                for ended in here:
-                    self._note(ended)
+                with closing(here):  # an interruption ends its threads before it goes on
+                    for ended in here:
+                        self._note(ended)
             else:
                 self._share(pool, memory_given)
         except Exception as error:
@@ -116,13 +118,14 @@ class Work:
         todo = self._todo()
         parts = {task: self._plan.count_parts(task) for task in todo}
         shared = share(pool, self._runner, todo, self._output, memory_given)
-        for ended, written, spent in shared:
-            self._elsewhere.add(spent)
-            self._note(ended)
-            for shard, files in written:
-                self._commit(shard, files)
-            if isinstance(ended, TaskDone):
-                self._advance(ended.task.field, parts[ended.task])
+        with closing(shared):
+            for ended, written, spent in shared:
+                self._elsewhere.add(spent)
+                self._note(ended)
+                for shard, files in written:
+                    self._commit(shard, files)
+                if isinstance(ended, TaskDone):
+                    self._advance(ended.task.field, parts[ended.task])
 
     def _note(self, ended: TaskDone | TaskFailed) -> None:
         """Remember how a task ended."""

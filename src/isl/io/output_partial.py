@@ -13,7 +13,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from isl.core.errors import OutputError
-from isl.io.staging import host, missing_parents, remove, remove_for_good
+from isl.io.staging import host, missing_parents, remove, threads_ended
 
 LOCK, OWNER = "lock", "owner.json"
 PRODUCT = "output"
@@ -90,14 +90,13 @@ def held_folder(target: Path) -> Iterator[PartialFolder]:
         raise OutputError(_refusal(target, path)) from None
     folder = PartialFolder(path, path / PRODUCT / target.name)
     try:
-        _write_owner(path)
-        yield folder
+        with threads_ended():
+            _write_owner(path)
+            yield folder
     except BaseException:
         if folder.keep:
             lock.release()
         else:
-            # Threads and workers of the interrupted run may still be writing.
-            remove_for_good(path / PRODUCT)
             _remove(path, lock)
             for parent in made:
                 with suppress(OSError):

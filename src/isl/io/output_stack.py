@@ -25,6 +25,7 @@ from isl.io.omezarr_groups import (
 from isl.io.output_array import CHUNK_PX, as_dtype, half
 from isl.io.output_fields import OutputField
 from isl.io.output_pyramid import SMALLEST_PX
+from isl.io.staging import to_the_end
 
 Shape5 = tuple[int, int, int, int, int]
 Labels = NDArray[np.signedinteger[Any]]
@@ -50,7 +51,8 @@ class StackWriter:
         self._planes = planes
         sizes = _level_sizes(field)
         self._levels = [
-            _create(
+            to_the_end(
+                _create,
                 folder / str(i),
                 (field.size_t, len(field.channels), planes, *size),
                 dtype,
@@ -80,14 +82,16 @@ class StackWriter:
         for index, array in enumerate(self._levels):
             if index:
                 level = as_dtype(half(level), self._dtype)
-            array[t, channel, first : first + len(level)] = level
+            planes = slice(first, first + len(level))
+            to_the_end(array.__setitem__, (t, channel, planes), level)
         self._shown[channel] = level
 
     def write_labels(self, t: int, name: str, yx: Labels) -> None:
         """Write labels (Y, X) of a time point; they are shown in every plane."""
         if name not in self._labels:
             self._labels[name] = [
-                _create_labels(
+                to_the_end(
+                    _create_labels,
                     self._folder / "labels" / name / str(i),
                     (self._field.size_t, self._planes, *size),
                 )
@@ -95,7 +99,8 @@ class StackWriter:
             ]
         for index, array in enumerate(self._labels[name]):
             step = 2**index
-            array[t] = np.broadcast_to(yx[::step, ::step], array.shape[1:])
+            pixels = np.broadcast_to(yx[::step, ::step], array.shape[1:])
+            to_the_end(array.__setitem__, t, pixels)
 
     def finish(
         self,

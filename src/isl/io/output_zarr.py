@@ -23,7 +23,7 @@ from isl.io.output_fields import OutputField
 from isl.io.output_partial import PartialFolder
 from isl.io.output_pyramid import has_half, level_layouts, write_levels
 from isl.io.output_shards import FieldWriter, WrittenFile, write_whole
-from isl.io.staging import remove_for_good
+from isl.io.staging import remove
 
 _WELL = re.compile(r"[A-Za-z0-9]+/[A-Za-z0-9]+")
 _NODE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
@@ -89,7 +89,7 @@ class ZarrOutput:
         """Remove what was written of a field, and folders that hold nothing else."""
         group = self._folder / self._places[field.name]
         if group.exists():
-            remove_for_good(group)
+            remove(group)
         while group != self._folder:
             group = group.parent
             if group == self._folder or not group.exists() or any(group.iterdir()):

@@ -10,12 +10,18 @@ import platform
 import re
 import secrets
 import shutil
+import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures.thread import _threads_queues as threads_of_pools
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import TypeVar
 
 from isl.core.errors import OutputError
+
+T = TypeVar("T")
 
 logger = logging.getLogger(__name__)
 
@@ -25,8 +31,8 @@ MARKER = ".isl-output"
 RUN_MARKER = ".isl-run"
 """File in every folder of a training run, which holds logs and pictures but no images to read."""
 
-_SECONDS_TO_REMOVE = 10.0
-_SECONDS_TO_SETTLE = 0.1
+_SECONDS_TO_END = 10.0
+"""How long an interrupted block waits for threads that were begun in it."""
 _ZARR_METADATA = ("zarr.json", ".zgroup", ".zattrs", ".zarray")
 _OUTPUT_ERRNOS = {
     errno.ENOSPC: "the disk is full; free some space or write to another disk",
@@ -51,6 +57,11 @@ def staged(path: Path, *, overwrite: bool) -> Iterator[Path]:
     The caller creates the file or folder that is yielded. On any exception, an interruption
     included, it is removed again and an existing output stays as it was. Missing parent folders
     are made.
+
+    Threads that were begun in the block may still write when it is interrupted, and would make
+    anew what is removed. They are waited for; see `threads_ended` for which, and `to_the_end` for
+    libraries that write in threads of their own. What a thread that does not end writes later is
+    removed by the next run that writes ``path``, as is what a killed process has left.
 
     Parameters
     ----------
@@ -80,8 +91,9 @@ def staged(path: Path, *, overwrite: bool) -> Iterator[Path]:
     target = Path(os.path.realpath(path))
     partial = _sibling(target, "partial")
     made: list[Path] = []
+    _in_use.add(partial)
     try:
-        with explained(target, partial):
+        with explained(target, partial), threads_ended():
             tidy(target)
             refuse_existing(target, overwrite)
             made += missing_parents(target)
@@ -93,11 +105,60 @@ def staged(path: Path, *, overwrite: bool) -> Iterator[Path]:
             mark(partial)
             move_in(partial, target)
     except BaseException:
-        remove_for_good(partial)
+        remove(partial)
         for folder in made:
             with suppress(OSError):
                 folder.rmdir()
         raise
+    finally:
+        _in_use.discard(partial)
+
+
+_in_use: set[Path] = set()
+"""Temporary names that this process writes to; others with its number are left behind."""
+
+
+@contextmanager
+def threads_ended() -> Iterator[None]:
+    """Where the block ends with an exception, wait for the threads that were begun in it.
+
+    Not for daemons, which end with the process whatever they do, and not for the threads of pools,
+    which stay when they have nothing to do: a pool is ended by the block that opened it. Threads
+    that take longer than some seconds are left to themselves.
+    """
+    before = set(threading.enumerate())
+    try:
+        yield
+    except BaseException:
+        give_up = time.monotonic() + _SECONDS_TO_END
+        for thread in set(threading.enumerate()) - before:
+            if not thread.daemon and thread not in threads_of_pools:
+                thread.join(max(give_up - time.monotonic(), 0.0))
+        raise
+
+
+def to_the_end(write: Callable[..., T], *arguments: object) -> T:
+    """Let a library write that does so in threads of its own, and wait for it in any case.
+
+    Only the main thread hears of an interruption. It would leave the library's threads writing, so
+    the library is called in another thread, which is waited for before the interruption goes on.
+
+    Parameters
+    ----------
+    write
+        Called once.
+    *arguments
+        What it is called with.
+
+    Returns
+    -------
+    T
+        What ``write`` returns.
+    """
+    with ThreadPoolExecutor(1, "isl-writer") as pool:
+        # A pool that is interrupted while it starts a thread does not know it, and would not wait.
+        pool.submit(lambda: None).result()
+        return pool.submit(write, *arguments).result()
 
 
 def refuse_existing(target: Path, overwrite: bool) -> None:
@@ -181,12 +242,16 @@ def move_in(partial: Path, target: Path) -> None:
         partial.replace(target)
         return
     old = _sibling(target, "replaced")
-    target.rename(old)
+    _in_use.add(old)
     try:
+        target.rename(old)
         partial.rename(target)
     except BaseException:
-        old.rename(target)
+        if old.exists() and not target.exists():
+            old.rename(target)
         raise
+    finally:
+        _in_use.discard(old)
     remove(old)
 
 
@@ -211,38 +276,25 @@ def sync_disk(folder: Path) -> None:
 def remove(path: Path) -> None:
     """Remove a file or folder; where that fails, say so and go on."""
     try:
-        _remove_now(path)
+        with suppress(NotADirectoryError):
+            if path.is_dir() and not path.is_symlink():
+                shutil.rmtree(path)
+            else:
+                path.unlink(missing_ok=True)
     except OSError as error:
         logger.warning("%s could not be removed: %s; delete it by hand", path, error)
 
 
-def remove_for_good(path: Path) -> None:
-    """Remove what threads of an interrupted writer may still be writing to, and may make again."""
-    give_up = time.monotonic() + _SECONDS_TO_REMOVE
-    while os.path.lexists(path) and time.monotonic() < give_up:
-        with suppress(OSError):
-            _remove_now(path)
-        time.sleep(_SECONDS_TO_SETTLE)
-    if os.path.lexists(path):
-        remove(path)
-
-
-def _remove_now(path: Path) -> None:
-    with suppress(NotADirectoryError):
-        if path.is_dir() and not path.is_symlink():
-            shutil.rmtree(path)
-        else:
-            path.unlink(missing_ok=True)
-
-
 def tidy(target: Path) -> None:
-    """Undo what earlier processes of this machine left behind when they were killed."""
+    """Undo what earlier runs of this machine left behind: killed ones, and threads of others."""
     if not target.parent.is_dir():
         return
     pattern = rf"\.{re.escape(target.name)}\.(partial|replaced)-{host()}-(\d+)-[0-9a-f]+"
     for entry in list(target.parent.iterdir()):
         match = re.fullmatch(pattern, entry.name)
-        if match is None or _is_alive(int(match[2])):
+        if match is None or entry in _in_use:
+            continue
+        if int(match[2]) != os.getpid() and _is_alive(int(match[2])):
             continue
         if match[1] == "replaced" and not target.exists():
             entry.rename(target)
