@@ -19,12 +19,22 @@ def test_results_come_in_order(threads):
 
 @pytest.mark.parametrize("threads", [1, 2])
 def test_threads_are_ahead_by_twice_their_number_and_no_further(threads):
-    begun = []
-    with closing(Prefetcher(lambda step: begun.append(step), 0, threads)) as results:
-        for _ in range(4):
+    depth, asked, ahead = 2 * threads, 0, []
+    is_ahead = threading.Event()
+
+    def make(step):
+        ahead.append(step - asked)
+        if step == depth:
+            is_ahead.set()
+
+    with closing(Prefetcher(make, 0, threads)) as results:
+        asked = 1
+        next(results)
+        is_ahead.wait()  # nobody has asked for more
+        for _ in range(50):
+            asked += 1
             next(results)
-        time.sleep(0.1)
-        assert sorted(begun) == list(range(4 + 2 * threads))
+    assert max(ahead) == depth - 1
 
 
 @pytest.mark.parametrize("threads", [0, 2])
@@ -43,10 +53,9 @@ def test_an_error_comes_where_its_result_was_due(threads):
 
 @pytest.mark.parametrize("how", ["close", "error"])
 def test_threads_end(how):
-    before = threading.active_count()
     results = Prefetcher(lambda step: step, 0, 2)
     next(results)
-    assert threading.active_count() > before
+    assert loaders()
     if how == "close":
         results.close()
         results.close()
@@ -54,25 +63,26 @@ def test_threads_end(how):
         with pytest.raises(KeyError), closing(results):
             raise KeyError
     _wait_for_the_end_of_threads()
-    assert threading.active_count() == before
+
+
+def loaders():
+    return [t for t in threading.enumerate() if t.name.startswith("isl-loader")]
 
 
 def _wait_for_the_end_of_threads():
-    end = time.monotonic() + 5
-    while any(t.name.startswith("isl-loader") for t in threading.enumerate()):
-        assert time.monotonic() < end
-        time.sleep(0.01)
+    for thread in loaders():
+        thread.join(60)
+    assert not loaders()
 
 
-def test_waiting_is_measured():
-    with closing(Prefetcher(lambda step: time.sleep(0.05), 0, 0)) as slow:
-        next(slow)
-        assert slow.waited >= 0.05
-    with closing(Prefetcher(lambda step: step, 0, 1)) as quick:
-        next(quick)
-        time.sleep(0.1)
-        next(quick)
-        assert quick.waited < 0.05
+@pytest.mark.parametrize("threads", [0, 1])
+def test_waiting_for_the_last_result_is_measured(threads):
+    times = iter([1.0, 1.5, 7.0, 7.25])
+    with closing(Prefetcher(lambda step: step, 0, threads, times.__next__)) as results:
+        next(results)
+        assert results.waited == 0.5
+        next(results)
+        assert results.waited == 0.25
 
 
 def test_share_of_waiting():

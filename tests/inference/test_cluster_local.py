@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import signal
 import sys
-import time
+import threading
 
 import pytest
 
@@ -13,24 +13,28 @@ pytest.importorskip("distributed")
 from isl.inference import cluster_local
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="needs an alarm")
+@pytest.mark.skipif(sys.platform == "win32", reason="needs signals to a thread")
 def test_a_cluster_that_is_interrupted_while_it_starts_is_closed(monkeypatch):
-    seen = []
+    seen, heard = [], threading.Event()
 
     class SlowCluster:
         def __init__(self, *args, **options):
-            time.sleep(0.3)
+            signal.pthread_kill(threading.main_thread().ident, signal.SIGUSR1)
+            heard.wait()
             seen.append("started")
 
         def close(self):
             seen.append("closed")
 
+    def interrupt(number, frame):
+        heard.set()
+        raise KeyboardInterrupt
+
     monkeypatch.setattr(cluster_local, "SpecCluster", SlowCluster)
-    before = signal.signal(signal.SIGALRM, signal.default_int_handler)
-    signal.setitimer(signal.ITIMER_REAL, 0.1)
+    before = signal.signal(signal.SIGUSR1, interrupt)
     try:
         with pytest.raises(KeyboardInterrupt), cluster_local.local_processes(1):
             pass
     finally:
-        signal.signal(signal.SIGALRM, before)
+        signal.signal(signal.SIGUSR1, before)
     assert seen == ["started", "closed"]

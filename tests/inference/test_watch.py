@@ -2,8 +2,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import threading
-import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,7 +14,7 @@ import zarr
 from isl.core.errors import ConfigError, DataError, OutputError
 from isl.inference import watch as watch_module
 from isl.inference.watch import watch_folder
-from isl.inference.watch_settings import WatchSettings
+from isl.inference.watch_settings import Clock, WatchSettings
 from isl.io.open import open_fovs
 
 QUICK = WatchSettings(settle_s=0.1, poll_s=0.02, patience_s=0.3, until_idle_s=0.5)
@@ -69,37 +67,37 @@ def pixels(path):
     return open_fovs(path)[0].read("DAPI")
 
 
-class Meanwhile(threading.Thread):
-    """Does something while the folder is watched; what fails there fails the test."""
+class Meanwhile:
+    """A clock on which things happen: each step some seconds after the one before.
+
+    Time passes only while the watcher sleeps, so that nothing depends on how fast it works.
+    """
 
     def __init__(self, *steps):
-        super().__init__(daemon=True)
-        self.steps = steps
-        self.error = None
+        self.steps = list(steps)
+        self.due = self.steps[0][0] if steps else 0.0
+        self.time = 0.0
 
-    def run(self):
-        try:
-            for seconds, step in self.steps:
-                time.sleep(seconds)
-                step()
-        except BaseException as error:
-            self.error = error
+    def sleep(self, seconds):
+        self.time += seconds
+        while self.steps and self.time >= self.due:
+            _, step = self.steps.pop(0)
+            step()
+            self.due += self.steps[0][0] if self.steps else 0.0
 
-    def __enter__(self):
-        self.start()
-        return self
 
-    def __exit__(self, *error):
-        self.join()
-        assert self.error is None
+def watch(*arguments, clock=None, **more):
+    """Watch without waiting: on a clock of its own."""
+    clock = clock or Meanwhile()
+    return watch_folder(*arguments, clock=Clock(lambda: clock.time, clock.sleep), **more)
 
 
 def test_each_field_gets_its_own_prediction_as_it_arrives(model, folders, heard):
     source, out = folders
     stack(source, "A1")
     more = [(0.08, lambda z=z: plane(source, "A2", z, 9)) for z in range(PLANES)]
-    with Meanwhile(*more):
-        summary = watch_folder(model, source, out, QUICK, on_event=heard)
+    clock = Meanwhile(*more)
+    summary = watch(model, source, out, QUICK, on_event=heard, clock=clock)
     assert summary.predicted == ("A1", "A2")
     assert summary.bad == summary.waiting == ()
     assert outputs(out) == ["A1.zarr", "A2.zarr"]
@@ -114,8 +112,8 @@ def test_a_field_short_of_planes_waits_and_is_told_and_predicted_once_whole(mode
     stack(source, "A1")
     stack(source, "A2", planes=PLANES - 1)
     late = replace(QUICK, until_idle_s=1.0)
-    with Meanwhile((0.8, lambda: plane(source, "A2", PLANES - 1))):
-        summary = watch_folder(model, source, out, late, on_event=heard)
+    clock = Meanwhile((0.8, lambda: plane(source, "A2", PLANES - 1)))
+    summary = watch(model, source, out, late, on_event=heard, clock=clock)
     (told,) = heard.of("bad")
     assert told.field == "A2"
     assert "1 of 3 planes of channel phase" in told.text
@@ -126,7 +124,7 @@ def test_a_field_short_of_planes_waits_and_is_told_and_predicted_once_whole(mode
 def test_planes_can_be_said_as_the_first_field_has_no_other(model, folders):
     source, out = folders
     stack(source, "A1", planes=2)
-    summary = watch_folder(model, source, out, replace(ONCE, planes=3))
+    summary = watch(model, source, out, replace(ONCE, planes=3))
     assert summary.predicted == ()
     assert "1 of 3 planes" in summary.waiting[0].reason
 
@@ -139,8 +137,8 @@ def test_a_half_written_plane_is_tried_again_not_reported(model, folders, heard,
     whole = half.read_bytes()
     half.write_bytes(whole[:kept])
     settings = replace(QUICK, patience_s=30.0, until_idle_s=0.8)
-    with Meanwhile((0.4, lambda: half.write_bytes(whole))):
-        summary = watch_folder(model, source, out, settings, on_event=heard)
+    clock = Meanwhile((0.4, lambda: half.write_bytes(whole)))
+    summary = watch(model, source, out, settings, on_event=heard, clock=clock)
     assert summary.predicted == ("A1",)
     assert heard.of("bad") == []
 
@@ -151,7 +149,7 @@ def test_a_truncated_stack_is_reported_once_patience_is_over(model, folders, hea
     tifffile.imwrite(source / "A1.tif", zyx, photometric="minisblack")
     whole = (source / "A1.tif").read_bytes()
     (source / "A2.tif").write_bytes(whole[: len(whole) // 2])
-    summary = watch_folder(model, source, out, QUICK, on_event=heard, source="image")
+    summary = watch(model, source, out, QUICK, on_event=heard, source="image")
     assert summary.predicted == ("A1",)
     (told,) = heard.of("bad")
     assert "A2.tif" in told.text
@@ -164,7 +162,7 @@ def test_bad_fields_are_reported_once_and_do_not_stop_the_others(model, folders,
     for file in stack(source, "A2"):
         file.write_bytes(imagecodecs.png_encode(np.full(SHAPE, 7, np.uint16)))
     stack(source, "A3", channel="DAPI")
-    summary = watch_folder(model, source, out, QUICK, on_event=heard)
+    summary = watch(model, source, out, QUICK, on_event=heard)
     assert summary.predicted == ("A1",)
     assert sorted(event.field for event in heard.of("bad")) == ["A2", "A3"]
     assert sorted(bad.name for bad in summary.bad) == ["A2", "A3"]
@@ -173,9 +171,9 @@ def test_bad_fields_are_reported_once_and_do_not_stop_the_others(model, folders,
 def test_a_second_call_does_nothing_again(model, folders, heard):
     source, out = folders
     stack(source, "A1")
-    watch_folder(model, source, out, ONCE)
+    watch(model, source, out, ONCE)
     before = (out / "A1.zarr" / "zarr.json").stat().st_mtime_ns
-    summary = watch_folder(model, source, out, ONCE, on_event=heard)
+    summary = watch(model, source, out, ONCE, on_event=heard)
     assert summary.predicted == ()
     assert summary.done_before == 1
     assert (out / "A1.zarr" / "zarr.json").stat().st_mtime_ns == before
@@ -184,10 +182,10 @@ def test_a_second_call_does_nothing_again(model, folders, heard):
 def test_an_acquired_anew_field_replaces_its_prediction(model, folders, heard):
     source, out = folders
     stack(source, "A1")
-    watch_folder(model, source, out, ONCE)
+    watch(model, source, out, ONCE)
     before = pixels(out / "A1.zarr")
     stack(source, "A1", seed=50)
-    summary = watch_folder(model, source, out, ONCE, on_event=heard)
+    summary = watch(model, source, out, ONCE, on_event=heard)
     assert summary.predicted == ("A1",)
     assert "predicting again" in heard.texts()
     assert outputs(out) == ["A1.zarr"]
@@ -207,7 +205,7 @@ def test_a_change_during_prediction_is_seen(model, folders, heard, monkeypatch):
         return calls[-1]
 
     monkeypatch.setattr(watch_module, "predict_fovs", meddled)
-    summary = watch_folder(model, source, out, QUICK, on_event=heard)
+    summary = watch(model, source, out, QUICK, on_event=heard)
     assert len(calls) == 2
     assert summary.predicted == ("A1",)
     assert "changed while it was predicted" in heard.texts()
@@ -229,9 +227,9 @@ def test_an_attempt_at_other_pixels_is_not_gone_on_with(model, folders, monkeypa
             stack(source, "A1", seed=seed)
         if len(restarts) < 2:
             with pytest.raises(OutputError, match="disk is full"):
-                watch_folder(model, source, out, ONCE)
+                watch(model, source, out, ONCE)
         else:
-            watch_folder(model, source, out, ONCE)
+            watch(model, source, out, ONCE)
     assert restarts == [False, False, True]
     assert outputs(out) == ["A1.zarr"]
 
@@ -239,59 +237,57 @@ def test_an_attempt_at_other_pixels_is_not_gone_on_with(model, folders, monkeypa
 def test_logs_of_the_microscope_are_no_news(model, folders):
     source, out = folders
     stack(source, "A1")
-    logged = threading.Event()
 
     def log():
-        while not logged.wait(0.05):
-            with open(source / "run.log", "a") as file:
-                file.write("tick ")
+        with open(source / "run.log", "a") as file:
+            file.write("tick ")
 
-    with Meanwhile((0.0, log)):
-        summary = watch_folder(model, source, out, QUICK)
-        logged.set()
+    clock = Meanwhile(*[(0.05, log)] * 1000)
+    summary = watch(model, source, out, QUICK, clock=clock)
     assert summary.predicted == ("A1",)
+    assert clock.time < 0.05 * 1000
 
 
 def test_lost_notes_are_made_up_for_by_the_outputs(model, folders, heard):
     source, out = folders
     stack(source, "A1")
-    watch_folder(model, source, out, ONCE)
+    watch(model, source, out, ONCE)
     (out / ".isl-watch.json").unlink()
     (out / ".A1.zarr.partial").mkdir()
-    summary = watch_folder(model, source, out, ONCE, on_event=heard)
+    summary = watch(model, source, out, ONCE, on_event=heard)
     assert summary.predicted == ()
     assert "has its prediction already" in heard.texts()
     assert not (out / ".A1.zarr.partial").exists()
     (out / ".isl-watch.json").write_text("{")
     shutil.rmtree(out / "A1.zarr")
-    assert watch_folder(model, source, out, ONCE).predicted == ("A1",)
+    assert watch(model, source, out, ONCE).predicted == ("A1",)
 
 
 def test_a_removed_prediction_is_made_again(model, folders):
     source, out = folders
     stack(source, "A1")
-    watch_folder(model, source, out, ONCE)
+    watch(model, source, out, ONCE)
     shutil.rmtree(out / "A1.zarr")
-    assert watch_folder(model, source, out, ONCE).predicted == ("A1",)
+    assert watch(model, source, out, ONCE).predicted == ("A1",)
 
 
 def test_other_settings_for_the_same_output_are_refused(model, folders):
     source, out = folders
     stack(source, "A1")
-    watch_folder(model, source, out, ONCE)
+    watch(model, source, out, ONCE)
     with pytest.raises(ConfigError, match=r"dtype was None, and is uint8.*choose another"):
-        watch_folder(model, source, out, ONCE, dtype="uint8")
+        watch(model, source, out, ONCE, dtype="uint8")
 
 
 def test_outputs_inside_the_watched_folder_are_not_watched(model, folders):
     source, _ = folders
     stack(source, "A1")
     for _ in range(2):
-        watch_folder(model, source, source / "out", ONCE)
+        watch(model, source, source / "out", ONCE)
     assert outputs(source / "out") == ["A1.zarr"]
     for file in source.glob("*.png"):
         file.unlink()
-    assert watch_folder(model, source, source / "out", ONCE).predicted == ()
+    assert watch(model, source, source / "out", ONCE).predicted == ()
 
 
 def test_a_share_that_disappears_is_waited_for(model, folders, heard):
@@ -299,8 +295,8 @@ def test_a_share_that_disappears_is_waited_for(model, folders, heard):
     gone = source.with_name("gone")
     stack(source, "A1")
     settings = replace(QUICK, settle_s=0.4, until_idle_s=0.8)
-    with Meanwhile((0.2, lambda: source.rename(gone)), (0.2, lambda: gone.rename(source))):
-        summary = watch_folder(model, source, out, settings, on_event=heard)
+    clock = Meanwhile((0.2, lambda: source.rename(gone)), (0.2, lambda: gone.rename(source)))
+    summary = watch(model, source, out, settings, on_event=heard, clock=clock)
     assert summary.predicted == ("A1",)
     assert "cannot be listed" in heard.texts()
     assert "is back" in heard.texts()
@@ -309,10 +305,16 @@ def test_a_share_that_disappears_is_waited_for(model, folders, heard):
 def test_the_second_watcher_of_an_output_is_refused(model, folders):
     source, out = folders
     stack(source, "A1")
-    with Meanwhile((0.0, lambda: watch_folder(model, source, out, QUICK))):
-        time.sleep(0.2)
-        with pytest.raises(OutputError, match="another 'isl watch' writes there"):
-            watch_folder(model, source, out, ONCE)
+    refused = []
+
+    def watch_too():
+        with pytest.raises(OutputError, match="another 'isl watch' writes there") as error:
+            watch(model, source, out, ONCE)
+        refused.append(error)
+
+    summary = watch(model, source, out, QUICK, clock=Meanwhile((0.0, watch_too)))
+    assert summary.predicted == ("A1",)
+    assert refused
 
 
 def write_image(path, planes=PLANES, keep=None):
@@ -346,8 +348,8 @@ def test_an_ome_zarr_image_is_predicted_when_all_its_chunks_are_there(model, fol
     def fill(z):
         array[0, 0, z] = image(z)
 
-    with Meanwhile((0.4, lambda: fill(1)), (0.3, lambda: fill(2))):
-        summary = watch_folder(model, source, out, settings, on_event=heard)
+    clock = Meanwhile((0.4, lambda: fill(1)), (0.3, lambda: fill(2)))
+    summary = watch(model, source, out, settings, on_event=heard, clock=clock)
     assert summary.predicted == ("A1",)
     assert "lacks 2 of 4 pieces of channel phase" in heard.texts()
     assert "taken as empty" not in heard.texts("predicted")
@@ -359,7 +361,7 @@ def test_chunks_that_never_come_are_empty_but_an_image_not_begun_is_waited_for(
     source, out = folders
     write_image(source / "A1.zarr", keep=2)
     write_image(source / "A2.zarr", keep=0)
-    summary = watch_folder(model, source, out, QUICK, on_event=heard)
+    summary = watch(model, source, out, QUICK, on_event=heard)
     assert summary.predicted == ("A1",)
     assert "taken as empty" in heard.texts("predicted")
     assert [field.name for field in summary.waiting] == ["A2"]
@@ -368,8 +370,8 @@ def test_chunks_that_never_come_are_empty_but_an_image_not_begun_is_waited_for(
 def test_a_group_that_grows_can_be_watched_itself(model, tmp_path):
     zarr.create_group(tmp_path / "run.zarr", zarr_format=3)
     write_image(tmp_path / "run.zarr" / "p1")
-    with Meanwhile((0.3, lambda: write_image(tmp_path / "run.zarr" / "p2"))):
-        summary = watch_folder(model, tmp_path / "run.zarr", tmp_path / "out", QUICK)
+    clock = Meanwhile((0.3, lambda: write_image(tmp_path / "run.zarr" / "p2")))
+    summary = watch(model, tmp_path / "run.zarr", tmp_path / "out", QUICK, clock=clock)
     assert summary.predicted == ("p1", "p2")
 
 
@@ -379,32 +381,32 @@ def test_names_that_collide_as_files_are_kept_apart(model, folders):
     stack(source / "B", "1")
     stack(source, "B_1")
     settings = replace(ONCE, format="ome.tif")
-    assert sorted(watch_folder(model, source, out, settings).predicted) == ["B/1", "B_1"]
+    assert sorted(watch(model, source, out, settings).predicted) == ["B/1", "B_1"]
     assert outputs(out) == ["B_1-2.ome.tif", "B_1.ome.tif"]
-    assert watch_folder(model, source, out, settings).predicted == ()
+    assert watch(model, source, out, settings).predicted == ()
 
 
 def test_impossible_requests_are_refused(model, folders):
     source, out = folders
     with pytest.raises(DataError, match="there is no such folder to watch"):
-        watch_folder(model, source / "absent", out, ONCE)
+        watch(model, source / "absent", out, ONCE)
     with pytest.raises(OutputError, match="choose another output folder"):
-        watch_folder(model, source, source, ONCE)
+        watch(model, source, source, ONCE)
     with pytest.raises(OutputError, match="inside an OME-Zarr folder"):
-        watch_folder(model, source, source / "plate.zarr" / "out", ONCE)
+        watch(model, source, source / "plate.zarr" / "out", ONCE)
     with pytest.raises(ConfigError, match="channel"):
-        watch_folder(model, source, out, replace(ONCE, pattern="{fov}.tif"))
+        watch(model, source, out, replace(ONCE, pattern="{fov}.tif"))
     with pytest.raises(ConfigError, match=r"settle_s \(--settle\) is 0"):
         WatchSettings(settle_s=0)
     (out.parent / "file").write_text("x")
     with pytest.raises(OutputError, match="choose another"):
-        watch_folder(model, source, out.parent / "file", ONCE)
+        watch(model, source, out.parent / "file", ONCE)
 
 
 def test_the_state_is_small_and_says_what_was_asked(model, folders):
     source, out = folders
     stack(source, "A1")
-    watch_folder(model, source, out, ONCE, statistics=("median", "std"))
+    watch(model, source, out, ONCE, statistics=("median", "std"))
     stored = json.loads(Path(out / ".isl-watch.json").read_text())
     assert list(stored["done"]) == ["A1.zarr"]
     assert "std" in stored["asked"]["statistics"]

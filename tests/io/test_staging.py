@@ -2,11 +2,9 @@
 
 import errno
 import os
-import signal
 import subprocess
 import sys
 import threading
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 
@@ -14,7 +12,7 @@ import pytest
 
 from isl.core.errors import DamagedFileError, OutputError
 from isl.io import staging
-from isl.io.staging import MARKER, staged, to_the_end
+from isl.io.staging import MARKER, staged
 
 
 def write_folder(path: Path, *, overwrite=False, **files: str) -> None:
@@ -291,60 +289,12 @@ def test_a_thread_that_does_not_end_leaves_no_more_than_the_next_run_removes(tmp
     assert listing(tmp_path) == ["out"]
 
 
-def test_threads_of_pools_and_those_begun_before_are_not_waited_for(tmp_path):
-    left = threading.Event()
-    before = threading.Thread(target=left.wait)
-    before.start()
-    with ThreadPoolExecutor(1) as pool:
-
-        def work():
-            with staged(tmp_path / "out", overwrite=False):
-                pool.submit(left.wait)
-                raise KeyboardInterrupt
-
-        with pytest.raises(KeyboardInterrupt):
-            work()
-        left.set()
-    before.join()
-
-
 def test_one_process_may_write_an_output_several_times_at_once(tmp_path):
     with staged(tmp_path / "out", overwrite=True) as first:
         first.mkdir()
         write_folder(tmp_path / "out", one="1")
         assert first.is_dir()
     assert listing(tmp_path) == ["out"]
-
-
-@pytest.mark.skipif(sys.platform == "win32", reason="needs signals to a thread")
-def test_what_is_written_to_the_end_is_waited_for_when_interrupted():
-    """As a library does: the main thread hears of the interruption while another one writes."""
-    begun, heard, written = threading.Event(), threading.Event(), []
-
-    def write(text):
-        begun.set()
-        heard.wait()
-        written.append(text)
-
-    def interrupt():
-        begun.wait()
-        signal.pthread_kill(threading.main_thread().ident, signal.SIGUSR1)
-
-    def on_signal(number, frame):
-        heard.set()
-        raise KeyboardInterrupt
-
-    before = signal.signal(signal.SIGUSR1, on_signal)
-    thread = threading.Thread(target=interrupt)
-    thread.start()
-    try:
-        with pytest.raises(KeyboardInterrupt):
-            to_the_end(write, "whole")
-    finally:
-        signal.signal(signal.SIGUSR1, before)
-    thread.join()
-    assert written == ["whole"]
-    assert to_the_end(len, "four") == 4
 
 
 def test_a_folder_that_vanishes_is_explained(tmp_path):

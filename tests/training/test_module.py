@@ -2,7 +2,7 @@ import time
 
 import pytest
 import torch
-from lightning import Trainer
+from lightning import Callback, Trainer
 
 from isl.core.config import TrainConfig
 from isl.core.networks import NetworkConfig
@@ -17,23 +17,24 @@ SIDE = 16
 
 
 class Sampler:
-    """Two patches a batch, which may take their time."""
+    """Two patches a batch, which may take their time on a clock of their own."""
 
     target_weights = (1.0, 4.0)
 
     def __init__(self, seconds=0.0):
         self.seconds = seconds
+        self.clock = 0.0
         self.asked = []
 
     def batch(self, step, slots=None):
-        time.sleep(self.seconds)
+        self.clock += self.seconds
         self.asked.append((step, slots))
         source = torch.randn(2, 3, SIDE, SIDE, generator=torch.Generator().manual_seed(step))
         target = source[:, :2]
         return Batch(source, torch.linspace(0, 1, 3).expand(2, 3), target, target > -9)
 
 
-def build(sampler, steps=6, **settings):
+def build(sampler, steps=6, clock=time.monotonic, **settings):
     network = NetworkConfig(widths=(4,), blocks=(1,), z_slots=3)
     config = TrainConfig(
         network=network,
@@ -45,7 +46,7 @@ def build(sampler, steps=6, **settings):
         **settings,
     )
     built = build_labeling_network(network, ["A", "B"])
-    return LabelingModule(built, config, Budget(None, steps), sampler, (), ("A", "B"))
+    return LabelingModule(built, config, Budget(None, steps), sampler, (), ("A", "B"), clock)
 
 
 def fit(module, *callbacks, steps=6):
@@ -67,12 +68,16 @@ def fit(module, *callbacks, steps=6):
     return module
 
 
-def test_a_slow_sampler_makes_steps_wait_and_a_quick_one_does_not():
-    slow = fit(build(Sampler(0.25), loader_threads=0))
-    assert 0.5 < slow.wait_share <= 1.0
-    threaded = fit(build(Sampler(0.0), loader_threads=2))
-    assert 0.0 <= threaded.wait_share < 0.5
-    assert build(Sampler()).wait_share == 0.0
+@pytest.mark.parametrize(("seconds", "threads", "share"), [(3.0, 0, 0.75), (0.0, 2, 0.0)])
+def test_a_slow_sampler_makes_steps_wait_and_a_quick_one_does_not(seconds, threads, share):
+    class Step(Callback):
+        def on_after_backward(self, *arguments):
+            sampler.clock += 1.0
+
+    sampler = Sampler(seconds)
+    module = build(sampler, clock=lambda: sampler.clock, loader_threads=threads)
+    assert module.wait_share == 0.0
+    assert fit(module, Step()).wait_share == pytest.approx(share)
 
 
 @pytest.mark.parametrize(("minutes", "said"), [(2.0, True), (0.1, False)])

@@ -27,6 +27,8 @@ class Prefetcher(Generic[T], Iterator[T]):
         The first step.
     threads
         Number of threads; 0 to make each result when it is asked for.
+    clock
+        Gives seconds, to measure how long results are waited for.
 
     Attributes
     ----------
@@ -41,8 +43,15 @@ class Prefetcher(Generic[T], Iterator[T]):
     [9, 16, 25]
     """
 
-    def __init__(self, make: Callable[[int], T], first: int, threads: int) -> None:
+    def __init__(
+        self,
+        make: Callable[[int], T],
+        first: int,
+        threads: int,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self.waited = 0.0
+        self._clock = clock
         self._make, self._next = make, first
         self._depth = _DEPTH_PER_THREAD * threads
         self._ready: deque[Future[T]] = deque()
@@ -50,14 +59,14 @@ class Prefetcher(Generic[T], Iterator[T]):
 
     def __next__(self) -> T:
         """The result of the next step."""
-        started = time.monotonic()
+        started = self._clock()
         try:
             return self._result()
         except BaseException:
             self.close()
             raise
         finally:
-            self.waited = time.monotonic() - started
+            self.waited = self._clock() - started
 
     def _result(self) -> T:
         if self._threads is None:

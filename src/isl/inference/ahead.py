@@ -5,7 +5,7 @@ from __future__ import annotations
 import queue
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Generic, TypeVar
 
 T = TypeVar("T")
@@ -20,6 +20,8 @@ class Ahead(Generic[T], Iterator[T]):
         Run in the thread; what it raises is raised where its next result was due.
     depth
         How many results the thread may be ahead, the one that it works on included; at least 1.
+    clock
+        Gives seconds, to measure how long results are waited for.
 
     Attributes
     ----------
@@ -34,8 +36,11 @@ class Ahead(Generic[T], Iterator[T]):
     ['a', 'b', 'c']
     """
 
-    def __init__(self, results: Iterator[T], depth: int) -> None:
+    def __init__(
+        self, results: Iterator[T], depth: int, clock: Callable[[], float] = time.monotonic
+    ) -> None:
         self.waited = 0.0
+        self._clock = clock
         self._results = results
         self._ready: queue.Queue[tuple[T] | BaseException] = queue.Queue()
         self._free = threading.Semaphore(depth)
@@ -48,9 +53,9 @@ class Ahead(Generic[T], Iterator[T]):
         """The next result."""
         if self._ended:
             raise StopIteration
-        started = time.monotonic()
+        started = self._clock()
         found = self._ready.get()
-        self.waited += time.monotonic() - started
+        self.waited += self._clock() - started
         self._free.release()
         if isinstance(found, tuple):
             return found[0]

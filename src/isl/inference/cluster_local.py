@@ -6,7 +6,6 @@ import asyncio
 import logging
 import signal
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from multiprocessing import resource_tracker
 from typing import Any
@@ -16,6 +15,7 @@ from dask.system import CPU_COUNT
 from distributed import Client, Nanny, Scheduler, SpecCluster, Status
 from distributed.system import MEMORY_LIMIT
 
+from isl.core.threads import to_the_end
 from isl.inference.cluster_connect import ask_workers
 from isl.inference.cluster_plan import WorkerPlan, cuda_devices, plan_workers
 from isl.inference.cluster_worker import IgnoreInterrupts
@@ -73,16 +73,19 @@ def _start(plans: Sequence[WorkerPlan]) -> Iterator[SpecCluster]:
         "options": {"host": HOST, "port": 0, "dashboard": False, "dashboard_address": ":0"},
     }
     workers = {i: {"cls": _Nanny, "options": _options(plan)} for i, plan in enumerate(plans)}
-    with ThreadPoolExecutor(1, "isl-cluster") as pool:
-        # In another thread, as half a cluster could not be closed: its processes and semaphores
-        # would stay when Ctrl-C comes while they start.
-        made = pool.submit(
-            SpecCluster, workers, scheduler, silence_logs=logging.CRITICAL, name="isl"
-        )
-        try:
-            yield made.result()
-        finally:
-            made.result().close()
+    made: list[SpecCluster] = []
+
+    def make() -> None:
+        made.append(SpecCluster(workers, scheduler, silence_logs=logging.CRITICAL, name="isl"))
+
+    try:
+        # Half a cluster could not be closed: its processes and semaphores would stay when Ctrl-C
+        # comes while they start.
+        to_the_end(make)
+        yield made[0]
+    finally:
+        for cluster in made:
+            cluster.close()
 
 
 class _Nanny(Nanny):  # type: ignore[misc]

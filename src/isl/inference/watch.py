@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,6 +18,7 @@ from isl.inference.watch_fields import FieldFinder, WatchedField
 from isl.inference.watch_listing import Listing, Steadiness, list_folder, stamps_of
 from isl.inference.watch_settings import (
     ENDINGS,
+    Clock,
     OnEvent,
     WatchEvent,
     WatchSettings,
@@ -59,6 +59,7 @@ class _Watch:
     on_event: OnEvent
     state: WatchState
     finder: FieldFinder
+    clock: Clock
     steady: Steadiness = field(default_factory=Steadiness)
     predicted: list[str] = field(default_factory=list)
     bad: dict[str, BadField] = field(default_factory=dict)
@@ -66,7 +67,7 @@ class _Watch:
     retries: dict[str, _Retry] = field(default_factory=dict)
     now: float = 0.0
     first_look: float | None = None
-    news: float = field(default_factory=time.monotonic)
+    news: float = 0.0
     fresh: set[str] = field(default_factory=set)
     before: set[str] = field(default_factory=set)
     is_away: bool = False
@@ -74,8 +75,9 @@ class _Watch:
 
     def run(self) -> WatchSummary:
         """Look and predict until a condition to stop is met."""
+        self.news = self.clock.now()
         while True:
-            started = time.monotonic()
+            started = self.clock.now()
             listing = self.look()
             fields = [] if listing is None else self.finder.find(listing, self.steady, self.now)
             found = [(each, self.judge(each)) for each in fields]
@@ -89,7 +91,7 @@ class _Watch:
             elif self.is_over():
                 return self.summary()
             else:
-                self.sleep(time.monotonic() - started)
+                self.sleep(self.clock.now() - started)
 
     def look(self) -> Listing | None:
         """List the folder; None while it cannot be listed, as when a share is gone."""
@@ -98,6 +100,7 @@ class _Watch:
         except OSError as error:
             if self.settings.once:
                 raise
+            self.now = self.clock.now()
             if not self.is_away:
                 self.say(f"{self.root} cannot be listed ({error}); going on trying")
             self.is_away = True
@@ -105,7 +108,7 @@ class _Watch:
         if self.is_away:
             self.say(f"{self.root} is back")
         self.is_away = False
-        self.now = time.monotonic()
+        self.now = self.clock.now()
         self.first_look = self.now if self.first_look is None else self.first_look
         if self.steady.update(listing.stamps, self.now):
             self.news = self.now
@@ -182,7 +185,7 @@ class _Watch:
         """Predict what is ready, until it is time to look at the folder again."""
         for number, each in enumerate(ready, 1):
             self.predict(each, len(ready) - number)
-            self.news = time.monotonic()
+            self.news = self.clock.now()
             if not self.settings.once and self.news - self.now > self.settings.poll_s:
                 return
 
@@ -197,7 +200,7 @@ class _Watch:
             return
         if replaces:
             self.say(f"{each.name} has changed since {path.name} was predicted: predicting again")
-        started = time.monotonic()
+        started = self.clock.now()
         try:
             # What was half predicted from other pixels must not become part of this output.
             settings = {**self.options, "restart": self.state.begin(each, path)}
@@ -214,7 +217,7 @@ class _Watch:
         self.retries.pop(each.signature, None)
         self.predicted.append(each.name)
         lacks = f", without {each.lacking}, taken as empty" if each.lacking else ""
-        text = f"predicted {each.name} in {time.monotonic() - started:.1f} s: {path}{lacks}"
+        text = f"predicted {each.name} in {self.clock.now() - started:.1f} s: {path}{lacks}"
         self.on_event(WatchEvent("predicted", f"{text} ({waiting} waiting)", each.name))
 
     def failed(self, each: WatchedField, error: IslError) -> None:
@@ -226,7 +229,7 @@ class _Watch:
             return
         before = self.retries.get(each.signature)
         wait_s = self.settings.settle_s if before is None else 2 * before.wait_s
-        self.retries[each.signature] = _Retry(error, wait_s, time.monotonic() + wait_s)
+        self.retries[each.signature] = _Retry(error, wait_s, self.clock.now() + wait_s)
 
     def has_changed(self, each: WatchedField) -> bool:
         """Whether the files are others than when the folder was listed."""
@@ -240,15 +243,18 @@ class _Watch:
         return self.first_look is None or self.now - self.first_look < self.settings.settle_s
 
     def is_over(self) -> bool:
-        """Whether to stop, as nothing is to be done."""
+        """Whether to stop, as nothing is to be done.
+
+        The time is that of the look: what would have been due since then is seen by the next one.
+        """
         if self.settings.once:
             return not self.is_early()
         idle = self.settings.until_idle_s
-        return idle is not None and time.monotonic() - self.news >= idle
+        return idle is not None and self.now - self.news >= idle
 
     def sleep(self, took: float) -> None:
         """Wait until the next look; longer where a look takes long."""
-        time.sleep(max(self.settings.poll_s, _MOST_OF_THE_TIME * took))
+        self.clock.sleep(max(self.settings.poll_s, _MOST_OF_THE_TIME * took))
 
     def say(self, text: str) -> None:
         """Tell what is neither a prediction nor a bad field."""
@@ -269,6 +275,7 @@ def watch_folder(
     *,
     source: str | None = None,
     on_event: OnEvent = unheard,
+    clock: Clock | None = None,
     **options: Any,
 ) -> WatchSummary:
     """Predict each field of a folder as soon as all of its files are written.
@@ -288,6 +295,8 @@ def watch_folder(
         Channel to predict from, as for `predict_fovs`.
     on_event
         Told about each prediction, each bad field and what else to know.
+    clock
+        Where the time comes from; that of the machine by default.
     **options
         Further settings of `predict_fovs`, such as ``statistics``.
 
@@ -328,7 +337,9 @@ def watch_folder(
         asked = _asked(model, root, settings, options)
         made = provenance(model.card, wanted)
         state = WatchState(target, root, ENDINGS[settings.format], asked, made)
-        watch = _Watch(model, root, target, settings, options, on_event, state, finder)
+        watch = _Watch(
+            model, root, target, settings, options, on_event, state, finder, clock or Clock()
+        )
         return watch.run()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
@@ -54,6 +55,22 @@ class WatchSettings:
                 raise ConfigError(f"{name} (--{flag}) is {value:g}; it must be above 0")
         if self.format not in ENDINGS:
             raise ConfigError(f"format '{self.format}' is unknown; use {' or '.join(ENDINGS)}")
+
+
+@dataclass(frozen=True)
+class Clock:
+    """Where watching takes the time from.
+
+    Attributes
+    ----------
+    now
+        Seconds of a clock that only goes forward.
+    sleep
+        Lets some seconds pass.
+    """
+
+    now: Callable[[], float] = time.monotonic
+    sleep: Callable[[float], None] = time.sleep
 
 
 @dataclass(frozen=True)

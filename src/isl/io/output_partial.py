@@ -13,7 +13,8 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from isl.core.errors import OutputError
-from isl.io.staging import host, missing_parents, remove, threads_ended
+from isl.core.threads import threads_ended
+from isl.io.staging import host, missing_parents, remove
 
 LOCK, OWNER = "lock", "owner.json"
 PRODUCT = "output"

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from isl.core.errors import ConfigError
+from isl.core.threads import to_the_end
 from isl.io.omezarr_groups import (
     image_attributes,
     multiscale,
@@ -25,7 +26,6 @@ from isl.io.omezarr_groups import (
 from isl.io.output_array import CHUNK_PX, as_dtype, half
 from isl.io.output_fields import OutputField
 from isl.io.output_pyramid import SMALLEST_PX
-from isl.io.staging import to_the_end
 
 Shape5 = tuple[int, int, int, int, int]
 Labels = NDArray[np.signedinteger[Any]]

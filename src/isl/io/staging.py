@@ -10,18 +10,12 @@ import platform
 import re
 import secrets
 import shutil
-import threading
-import time
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from concurrent.futures.thread import _threads_queues as threads_of_pools
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TypeVar
 
 from isl.core.errors import OutputError
-
-T = TypeVar("T")
+from isl.core.threads import threads_ended
 
 logger = logging.getLogger(__name__)
 
@@ -31,8 +25,6 @@ MARKER = ".isl-output"
 RUN_MARKER = ".isl-run"
 """File in every folder of a training run, which holds logs and pictures but no images to read."""
 
-_SECONDS_TO_END = 10.0
-"""How long an interrupted block waits for threads that were begun in it."""
 _ZARR_METADATA = ("zarr.json", ".zgroup", ".zattrs", ".zarray")
 _OUTPUT_ERRNOS = {
     errno.ENOSPC: "the disk is full; free some space or write to another disk",
@@ -59,8 +51,8 @@ def staged(path: Path, *, overwrite: bool) -> Iterator[Path]:
     are made.
 
     Threads that were begun in the block may still write when it is interrupted, and would make
-    anew what is removed. They are waited for; see `threads_ended` for which, and `to_the_end` for
-    libraries that write in threads of their own. What a thread that does not end writes later is
+    anew what is removed, so they are waited for: `isl.core.threads` says for which, and what to do
+    where a library writes in threads of its own. What a thread that does not end writes later is
     removed by the next run that writes ``path``, as is what a killed process has left.
 
     Parameters
@@ -116,49 +108,6 @@ def staged(path: Path, *, overwrite: bool) -> Iterator[Path]:
 
 _in_use: set[Path] = set()
 """Temporary names that this process writes to; others with its number are left behind."""
-
-
-@contextmanager
-def threads_ended() -> Iterator[None]:
-    """Where the block ends with an exception, wait for the threads that were begun in it.
-
-    Not for daemons, which end with the process whatever they do, and not for the threads of pools,
-    which stay when they have nothing to do: a pool is ended by the block that opened it. Threads
-    that take longer than some seconds are left to themselves.
-    """
-    before = set(threading.enumerate())
-    try:
-        yield
-    except BaseException:
-        give_up = time.monotonic() + _SECONDS_TO_END
-        for thread in set(threading.enumerate()) - before:
-            if not thread.daemon and thread not in threads_of_pools:
-                thread.join(max(give_up - time.monotonic(), 0.0))
-        raise
-
-
-def to_the_end(write: Callable[..., T], *arguments: object) -> T:
-    """Let a library write that does so in threads of its own, and wait for it in any case.
-
-    Only the main thread hears of an interruption. It would leave the library's threads writing, so
-    the library is called in another thread, which is waited for before the interruption goes on.
-
-    Parameters
-    ----------
-    write
-        Called once.
-    *arguments
-        What it is called with.
-
-    Returns
-    -------
-    T
-        What ``write`` returns.
-    """
-    with ThreadPoolExecutor(1, "isl-writer") as pool:
-        # A pool that is interrupted while it starts a thread does not know it, and would not wait.
-        pool.submit(lambda: None).result()
-        return pool.submit(write, *arguments).result()
 
 
 def refuse_existing(target: Path, overwrite: bool) -> None:

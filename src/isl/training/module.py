@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
 from typing import Any
 
@@ -67,6 +67,8 @@ class LabelingModule(L.LightningModule):
         Boxes of the held-out part; may be empty.
     target_names
         For the logs.
+    clock
+        Gives seconds, to measure how long training and its steps take.
 
     Attributes
     ----------
@@ -94,8 +96,10 @@ class LabelingModule(L.LightningModule):
         sampler: PatchSampler,
         heldout: Sequence[HeldoutBox],
         target_names: Sequence[str],
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         super().__init__()
+        self._clock = clock
         self.network = network
         self.config = config
         self.budget = budget
@@ -111,7 +115,7 @@ class LabelingModule(L.LightningModule):
         self._target_names = tuple(target_names)
         asked = config.weights_of(self._target_names)
         self.weights = [w * r for w, r in zip(asked, sampler.target_weights, strict=True)]
-        self._started = time.monotonic()
+        self._started = self._clock()
         self._scores = HeldoutScores(len(self._target_names))
         self._batches: Prefetcher[Batch] | None = None
         self._waiting = WaitShare()
@@ -126,7 +130,7 @@ class LabelingModule(L.LightningModule):
     @property
     def seconds(self) -> float:
         """Seconds trained, those before a resumption included."""
-        return self.seconds_before + time.monotonic() - self._started
+        return self.seconds_before + self._clock() - self._started
 
     @property
     def fraction(self) -> float:
@@ -139,12 +143,12 @@ class LabelingModule(L.LightningModule):
 
     def on_train_start(self) -> None:
         """Start the clock once everything is set up."""
-        self._started = time.monotonic()
+        self._started = self._clock()
         self.agreed_seconds = self.seconds_before
 
     def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
         """Seed the step and set its learning rates; a group may have a share of the rate."""
-        self._step_started = time.monotonic()
+        self._step_started = self._clock()
         hold_still(self.network)
         torch.manual_seed(seed_of(self.config.seed, self.global_step, process_index()))
         factor = learning_rate_factor(
@@ -169,7 +173,7 @@ class LabelingModule(L.LightningModule):
         """Stop when the budget is used up."""
         self.steps = self.global_step
         waited = self._batches.waited if self._batches is not None else 0.0
-        self._waiting.add(waited, time.monotonic() - self._step_started)
+        self._waiting.add(waited, self._clock() - self._step_started)
         if self.fraction >= 1.0:
             self.trainer.should_stop = True
 
@@ -221,7 +225,9 @@ class LabelingModule(L.LightningModule):
     def prefetched(self) -> Prefetcher[Batch]:
         """Shares of this process in the batches from the present step on; `close` ends them."""
         self.close()
-        self._batches = Prefetcher(self._own_batch, self.global_step, self.config.loader_threads)
+        self._batches = Prefetcher(
+            self._own_batch, self.global_step, self.config.loader_threads, self._clock
+        )
         return self._batches
 
     def close(self) -> None:
