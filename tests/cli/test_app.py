@@ -89,6 +89,7 @@ def test_the_module_runs_as_a_program():
     assert "Traceback" not in ended.stderr
 
 
+@pytest.mark.concurrent
 def test_an_interruption_that_a_library_turned_into_another_error(monkeypatch, capsys):
     def work(words):
         try:

@@ -3,6 +3,7 @@ from __future__ import annotations
 import errno
 import os
 import signal
+import sys
 
 import pytest
 
@@ -55,6 +56,7 @@ def test_messages_are_printed_as_they_are(capsys):
     assert message in capsys.readouterr().err
 
 
+@pytest.mark.concurrent
 def test_sigterm_runs_the_finally_blocks():
     cleaned = []
 
@@ -120,6 +122,7 @@ def test_plain_values(value, text):
     assert console.plain(value) == text
 
 
+@pytest.mark.concurrent
 def test_sigint_is_an_exception_that_is_remembered():
     records = []
 
@@ -134,6 +137,7 @@ def test_sigint_is_an_exception_that_is_remembered():
     assert [type(error) for error in records[0]] == [KeyboardInterrupt]
 
 
+@pytest.mark.concurrent
 def test_a_signal_waits_until_a_module_is_imported(tmp_path, monkeypatch):
     """A module that is cut short can fail in odd ways later, or swallow the signal."""
     (tmp_path / "slow_module.py").write_text(
@@ -143,6 +147,7 @@ def test_a_signal_waits_until_a_module_is_imported(tmp_path, monkeypatch):
         "whole = True\n"
     )
     monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "slow_module", raising=False)
     modules = []
 
     def work():

@@ -133,6 +133,7 @@ def test_existing_and_unwritable_outputs(model_path, scene_dir, tmp_path, capsys
     assert "cannot be written" in capsys.readouterr().err
 
 
+@pytest.mark.concurrent
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_an_interrupted_command_says_that_it_goes_on(
     number, code, model_path, scene_dir, tmp_path, monkeypatch, capsys

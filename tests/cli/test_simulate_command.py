@@ -78,6 +78,7 @@ def test_what_makes_no_sense_writes_nothing(tmp_path, capsys, words, message):
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.concurrent
 @pytest.mark.skipif(sys.platform == "win32", reason="needs signals")
 def test_an_interruption_leaves_nothing(tmp_path):
     words = ["simulate", "-o", str(tmp_path / "plate.zarr"), "--fovs", "500", *SMALL]

@@ -12,6 +12,8 @@ import pytest
 from isl.cli.app import run
 from isl.io.open import open_fovs
 
+pytestmark = pytest.mark.concurrent
+
 SOON = ("--settle", "0.2", "--poll", "0.05")
 
 

@@ -11,6 +11,8 @@ import pytest
 
 from isl.core.threads import threads_ended, to_the_end
 
+pytestmark = pytest.mark.concurrent
+
 
 def test_threads_that_were_begun_in_a_block_end_before_its_error_goes_on():
     done, raised = [], threading.Event()
@@ -57,31 +59,25 @@ def test_threads_of_pools_and_those_begun_before_are_not_waited_for():
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="needs signals to a thread")
-def test_what_is_written_to_the_end_is_waited_for_when_interrupted():
+def test_what_is_done_to_the_end_is_waited_for_when_interrupted():
     """As a library does: the main thread hears of the interruption while another one writes."""
-    begun, heard, written = threading.Event(), threading.Event(), []
+    heard, written = threading.Event(), []
 
     def write(text):
-        begun.set()
-        heard.wait()
+        while not heard.wait(0.05):  # a signal that comes just before a wait does not end it
+            signal.pthread_kill(threading.main_thread().ident, signal.SIGUSR1)
         written.append(text)
 
-    def interrupt():
-        begun.wait()
-        signal.pthread_kill(threading.main_thread().ident, signal.SIGUSR1)
+    def interrupt(number, frame):
+        if not heard.is_set():
+            heard.set()
+            raise KeyboardInterrupt
 
-    def on_signal(number, frame):
-        heard.set()
-        raise KeyboardInterrupt
-
-    before = signal.signal(signal.SIGUSR1, on_signal)
-    thread = threading.Thread(target=interrupt)
-    thread.start()
+    before = signal.signal(signal.SIGUSR1, interrupt)
     try:
         with pytest.raises(KeyboardInterrupt):
             to_the_end(write, "whole")
     finally:
         signal.signal(signal.SIGUSR1, before)
-    thread.join()
     assert written == ["whole"]
     assert to_the_end(len, "four") == 4

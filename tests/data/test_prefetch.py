@@ -6,6 +6,8 @@ import pytest
 
 from isl.data.prefetch import Prefetcher, WaitShare
 
+pytestmark = pytest.mark.concurrent
+
 
 @pytest.mark.parametrize("threads", [0, 1, 3])
 def test_results_come_in_order(threads):

@@ -7,6 +7,8 @@ import pytest
 
 from isl.inference.ahead import Ahead
 
+pytestmark = pytest.mark.concurrent
+
 
 def test_results_come_in_order():
     with closing(Ahead(iter(range(50)), depth=2)) as numbers:

@@ -25,6 +25,8 @@ from cluster_work import (
 from isl.core.errors import ClusterError, ConfigError, DataError, MissingExtraError, WorkerDiedError
 from isl.inference.cluster import open_pool
 
+pytestmark = pytest.mark.concurrent
+
 NUMBERS = range(8)
 SQUARES = {number: number**2 for number in NUMBERS}
 

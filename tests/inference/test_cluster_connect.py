@@ -11,6 +11,8 @@ from isl.inference.cluster import open_pool
 from isl.inference.cluster_connect import check_versions, quiet
 from isl.inference.cluster_worker import set_threads
 
+pytestmark = pytest.mark.concurrent
+
 PACKAGES = {
     "python": "3.11.7.final.0",
     "distributed": "2026.8.0",

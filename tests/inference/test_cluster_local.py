@@ -12,6 +12,8 @@ pytest.importorskip("distributed")
 
 from isl.inference import cluster_local
 
+pytestmark = pytest.mark.concurrent
+
 
 @pytest.mark.skipif(sys.platform == "win32", reason="needs signals to a thread")
 def test_a_cluster_that_is_interrupted_while_it_starts_is_closed(monkeypatch):
@@ -19,16 +21,17 @@ def test_a_cluster_that_is_interrupted_while_it_starts_is_closed(monkeypatch):
 
     class SlowCluster:
         def __init__(self, *args, **options):
-            signal.pthread_kill(threading.main_thread().ident, signal.SIGUSR1)
-            heard.wait()
+            while not heard.wait(0.05):  # a signal that comes just before a wait does not end it
+                signal.pthread_kill(threading.main_thread().ident, signal.SIGUSR1)
             seen.append("started")
 
         def close(self):
             seen.append("closed")
 
     def interrupt(number, frame):
-        heard.set()
-        raise KeyboardInterrupt
+        if not heard.is_set():
+            heard.set()
+            raise KeyboardInterrupt
 
     monkeypatch.setattr(cluster_local, "SpecCluster", SlowCluster)
     before = signal.signal(signal.SIGUSR1, interrupt)

@@ -13,6 +13,8 @@ from isl.inference.backends.backend import Choice
 from isl.inference.backends.choose import make_backend
 from isl.inference.predict import plan_fovs, predict_fovs
 
+pytestmark = pytest.mark.concurrent
+
 
 @pytest.fixture
 def fovs(rng):

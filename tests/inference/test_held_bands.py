@@ -89,6 +89,7 @@ def test_nobody_writes_to_what_others_will_read():
         HeldBands(CountingReader(), (100, 30), 16)(Box(0, 4, 0, 30))[0, 0, 0] = 1
 
 
+@pytest.mark.concurrent
 def test_threads_may_ask_at_once():
     bands, wrong = HeldBands(CountingReader(), (100, 30), 16), []
 

@@ -25,6 +25,8 @@ from isl.inference.runner import Runner
 from isl.io import output_array
 from isl.io.output_shards import FieldWriter
 
+pytestmark = pytest.mark.concurrent
+
 COMMAND = (
     "import sys; from isl.__main__ import main; sys.argv = ['isl', *sys.argv[1:]]; sys.exit(main())"
 )

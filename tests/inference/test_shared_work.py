@@ -20,6 +20,8 @@ from isl.inference.shared_work import TaskWork, check_share, share
 from isl.io.open import open_fovs
 from isl.io.remote_retry import Traffic
 
+pytestmark = pytest.mark.concurrent
+
 distributed = pytest.importorskip("distributed")
 
 

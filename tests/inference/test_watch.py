@@ -17,6 +17,8 @@ from isl.inference.watch import watch_folder
 from isl.inference.watch_settings import Clock, WatchSettings
 from isl.io.open import open_fovs
 
+pytestmark = pytest.mark.concurrent
+
 QUICK = WatchSettings(settle_s=0.1, poll_s=0.02, patience_s=0.3, until_idle_s=0.5)
 ONCE = replace(QUICK, once=True, patience_s=60.0)
 PLANES = 3

@@ -251,6 +251,7 @@ def test_at_least_one_job(server, tmp_path):
         fetch(server, tmp_path, jobs=0)
 
 
+@pytest.mark.concurrent
 def test_files_are_fetched_at_the_same_time(server, tmp_path):
     keys = [TEST + name for name in list(IMAGES)[:3]]
     server.faults = {key: [STALL] for key in keys}
@@ -271,6 +272,7 @@ def release_when_asked_for(server, keys):
     server.released.set()
 
 
+@pytest.mark.concurrent
 def test_an_interruption_in_the_caller_leaves_parts_that_are_resumed(server, tmp_path):
     server.faults = {TEST + name: [STALL] for name in IMAGES}
 
@@ -288,6 +290,7 @@ def test_an_interruption_in_the_caller_leaves_parts_that_are_resumed(server, tmp
     assert files(tmp_path / "isl2018-test") == IMAGES
 
 
+@pytest.mark.concurrent
 @pytest.mark.skipif(os.name != "posix", reason="sends a signal")
 def test_a_killed_program_leaves_parts_that_the_next_run_resumes(server, tmp_path):
     server.faults = {TEST + name: [STALL] for name in IMAGES}

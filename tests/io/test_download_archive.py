@@ -72,6 +72,7 @@ def test_a_damaged_archive_is_removed(archive, checksums, where):
     assert not archive.exists()
 
 
+@pytest.mark.concurrent
 def test_an_interruption_leaves_whole_files(archive, checksums):
     calls = []
 

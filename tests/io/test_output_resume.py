@@ -31,6 +31,8 @@ from isl.io import output_array, output_pyramid, output_shards
 from isl.io.output import resumable_output
 from isl.io.output_journal import Journal
 
+pytestmark = pytest.mark.concurrent
+
 SAME = {"model": "a", "source": 1}
 
 

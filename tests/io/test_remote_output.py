@@ -116,6 +116,7 @@ def test_sending_goes_on_after_a_failure(bucket, tmp_path, monkeypatch):
     assert remote.names_in(bucket) == ["p.zarr"]
 
 
+@pytest.mark.concurrent
 def test_an_interrupted_run_goes_on(bucket, tmp_path):
     item, image = ITEMS[0], image_of(ITEMS[0])
     [(t, box)] = blocks(item, (512, 512))

@@ -14,6 +14,8 @@ from isl.core.errors import DamagedFileError, OutputError
 from isl.io import staging
 from isl.io.staging import MARKER, staged
 
+pytestmark = pytest.mark.concurrent
+
 
 def write_folder(path: Path, *, overwrite=False, **files: str) -> None:
     with staged(path, overwrite=overwrite) as partial:

@@ -135,6 +135,7 @@ def test_progress_ends_with_all_fields(quick, tmp_path):
     assert (told[-1].done, told[-1].total) == (2, 2)
 
 
+@pytest.mark.concurrent
 @pytest.mark.parametrize("name", ["plate.zarr", "plate"])
 def test_an_error_in_the_middle_leaves_nothing(quick, tmp_path, monkeypatch, name):
     calls = []

@@ -68,6 +68,7 @@ def fit(module, *callbacks, steps=6):
     return module
 
 
+@pytest.mark.concurrent
 @pytest.mark.parametrize(("seconds", "threads", "share"), [(3.0, 0, 0.75), (0.0, 2, 0.0)])
 def test_a_slow_sampler_makes_steps_wait_and_a_quick_one_does_not(seconds, threads, share):
     class Step(Callback):
@@ -90,6 +91,7 @@ def test_a_long_run_that_waits_says_what_may_help(caplog, minutes, said):
     assert ("--loader-threads (now 3)" in caplog.text) is said
 
 
+@pytest.mark.concurrent
 def test_threads_change_nothing_but_the_time():
     results = []
     for threads in (0, 2):
@@ -102,6 +104,7 @@ def test_threads_change_nothing_but_the_time():
     assert all(torch.equal(a, b) for a, b in zip(*results, strict=True))
 
 
+@pytest.mark.concurrent
 def test_an_error_of_the_sampler_ends_the_run():
     class Broken(Sampler):
         def batch(self, step, slots=None):

@@ -70,6 +70,7 @@ def test_training_learns_a_simple_relation(tmp_path):
     assert model.card.scores["DAPI"] > 0.7
 
 
+@pytest.mark.concurrent
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_resuming_after_a_signal_gives_the_same_weights(tmp_path, number):
     config = TrainConfig(**TINY)

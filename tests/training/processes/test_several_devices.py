@@ -58,6 +58,7 @@ def wait_for(path, process):
     assert path.is_file()
 
 
+@pytest.mark.concurrent
 @pytest.mark.slow
 def test_two_devices_end_where_one_does(tmp_path, words):
     one, two = tmp_path / "one.isl", tmp_path / "two.isl"

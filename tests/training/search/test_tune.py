@@ -135,6 +135,7 @@ def test_a_search_finds_more_than_the_start(tmp_path, runs):
     assert "... and 4 more" in report
 
 
+@pytest.mark.concurrent
 def test_an_interrupted_trial_is_failed_and_tried_again(tmp_path, runs):
     def interrupt(report):
         if report.message == "trial 1, step 3":
@@ -149,6 +150,7 @@ def test_an_interrupted_trial_is_failed_and_tried_again(tmp_path, runs):
     assert found.trials[2].values == found.trials[1].values
 
 
+@pytest.mark.concurrent
 def test_trials_of_a_killed_process_are_tried_again_once(tmp_path, runs):
     search(tmp_path, trials=1)
     killed = []
