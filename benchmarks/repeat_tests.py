@@ -37,7 +37,7 @@ def busy_loops(count: int) -> Iterator[None]:
 
 
 def holding_marked() -> list[Path]:
-    """Files of tests that hold marked ones: to collect all others takes longer than to run these."""
+    """Files that hold marked tests: to collect the others takes longer than to run these."""
     tests = Path(__file__).parent.parent / "tests"
     return [path for path in sorted(tests.rglob("test_*.py")) if "concurrent" in path.read_text()]
 
