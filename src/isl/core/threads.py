@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from concurrent.futures.thread import _threads_queues as threads_of_pools
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TypeVar
 
 T = TypeVar("T")
@@ -30,7 +30,8 @@ def threads_ended() -> Iterator[None]:
         give_up = time.monotonic() + _SECONDS_TO_END
         for thread in set(threading.enumerate()) - before:
             if not thread.daemon and thread not in threads_of_pools:
-                thread.join(max(give_up - time.monotonic(), 0.0))
+                with suppress(RuntimeError):  # another thread is just about to start it
+                    thread.join(max(give_up - time.monotonic(), 0.0))
         raise
 
 
