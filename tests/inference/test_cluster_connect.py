@@ -40,6 +40,7 @@ def running(monkeypatch):
             protocol="tcp://",
             host="127.0.0.1",
             dashboard_address=None,
+            scheduler_kwargs={"dashboard_address": ":0"},  # the usual port may be taken
         ) as cluster,
     ):
         yield cluster
