@@ -5,6 +5,7 @@ import subprocess
 import sys
 import threading
 import time
+from contextlib import suppress
 
 import psutil
 import pytest
@@ -47,8 +48,12 @@ def wait_for(happened):
 
 def workers_of(process):
     """Processes that run workers; Python's tracker of resources is none."""
-    found = process.children(recursive=True)
-    return [each for each in found if "spawn_main" in " ".join(each.cmdline())]
+    found = []
+    for each in process.children(recursive=True):
+        with suppress(psutil.NoSuchProcess):  # it has just ended, or is a zombie
+            if "spawn_main" in " ".join(each.cmdline()):
+                found.append(each)
+    return found
 
 
 def test_every_item_comes_once(pool, tmp_path):
