@@ -88,6 +88,15 @@ class Tells(Square):
         return number**2
 
 
+class Waits(Square):
+    """Begins, and ends once there is a file ``go``."""
+
+    def __call__(self, number):
+        (self.folder / str(number)).touch()
+        while not (self.folder / "go").exists():
+            time.sleep(0.01)
+
+
 class Remembers(Square):
     """Says how many tasks this copy has done, in which process and with how many threads."""
 
